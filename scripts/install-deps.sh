@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that the build and the tests need, if any is missing; the one list of them.
+# Usage: scripts/install-deps.sh [build|test]...   (default: both). Needs root or sudo only if something is missing.
+. "$(dirname "$0")/lib.sh"
+
+build_packages=(
+    gcc libc6-dev make                          # rustc's linker, the window shim
+    flex bison bc libelf-dev libssl-dev xz-utils python3 cpio kmod rsync # the kernel
+    mmdebstrap debian-archive-keyring uidmap e2fsprogs arch-test # the rootfs
+    patchelf binutils file zstd jq              # the QEMU bundle
+)
+# What a machine with a desktop has anyway: the window and its GL come from the host.
+host_packages=(libgl1 libegl1 libgl1-mesa-dri libgbm1 libx11-6 libwayland-client0)
+test_packages=(
+    shellcheck
+    xvfb xauth x11-utils x11-xserver-utils xdotool imagemagick tesseract-ocr # a screen, hands and eyes
+    podman buildah                              # make docker-build
+    pacman-package-manager libarchive-tools     # the arch flavour's stub repository
+)
+
+packages=()
+(($#)) || set -- build test
+for set in "$@"; do
+    case $set in
+    build) packages+=("${build_packages[@]}" "${host_packages[@]}") ;;
+    test) packages+=("${test_packages[@]}") ;;
+    *) die "no such set: $set (build, test)" ;;
+    esac
+done
+
+if ! command -v dpkg-query >/dev/null; then
+    say "this is no Debian. Install by your package manager what these Debian packages hold: ${packages[*]}"
+    exit 0
+fi
+missing=()
+installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' | awk '$2 == "installed" {print $1}')
+for p in "${packages[@]}"; do
+    grep -qxF "$p" <<<"$installed" || missing+=("$p")
+done
+((${#missing[@]})) || exit 0
+
+sudo=()
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || die "needs root for: apt-get install ${missing[*]}"
+    sudo=(sudo)
+fi
+say "installing: ${missing[*]}"
+"${sudo[@]}" apt-get -qq update
+"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+    die "apt-get could not install: ${missing[*]}"

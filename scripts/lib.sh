@@ -1,0 +1,108 @@
+# shellcheck shell=bash
+# Shared by every build script: messages, the build cache, a private apt.
+# Usage: . "$(dirname "$0")/lib.sh"
+set -euo pipefail
+
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export REPO
+export LC_ALL=C.UTF-8
+# Every timestamp that a build writes: fixed, so that equal inputs give equal bytes.
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1767225600}
+
+say() { printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2; }
+die() { say "error: $*"; exit 1; }
+
+# need COMMAND...: refuses to start without them, and says what to type.
+need() {
+    local c missing=()
+    for c in "$@"; do command -v "$c" >/dev/null || missing+=("$c"); done
+    ((${#missing[@]} == 0)) || die "not installed: ${missing[*]}; run: scripts/install-deps.sh"
+}
+
+# as_root COMMAND...: directly as root, else in a user namespace where we are root. Nothing is mounted.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else unshare --map-root-user --map-auto "$@"; fi
+}
+
+# inputs_key ITEM...: one sha256 over the named files, folders (every file below, with its mode) and
+# =STRINGS. The same inputs give the same key in every clone, so paths count relative to the repository.
+inputs_key() {
+    local item
+    for item in "$@"; do
+        case $item in
+        =*) printf 'string %s\n' "${item#=}" ;;
+        *)
+            [ -e "$item" ] || die "an input is missing: $item"
+            find "$item" -type f -printf '%m %p\0' | sort -z -k2 | while IFS=' ' read -r -d '' mode file; do
+                printf 'file %s %s %s\n' "${file#"$REPO"/}" "$mode" "$(sha256sum <"$file")"
+            done
+            ;;
+        esac
+    done | sha256sum | cut -d' ' -f1
+}
+
+build_cache_path() {
+    printf '%s\n' "${VIRTUALGHOST_BUILD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virtualghost-build}"
+}
+
+# cached COMPONENT KEY OUT FUNCTION
+# OUT gets the component: copied from the build cache if KEY is there, else made by `FUNCTION DIR`, which
+# fills the empty DIR and writes DIR/manifest.json. A build that fails leaves neither cache entry nor OUT.
+# Two clones that build the same key at once: the second waits for the first.
+cached() {
+    local component=$1 key=$2 out=$3 build=$4 cache entry tmp
+    cache=$(build_cache_path)/$component
+    entry=$cache/$key
+    mkdir -p "$cache"
+    exec 9>"$cache/$key.lock"
+    flock -n 9 || { say "waiting for another build of $component (lock: $cache/$key.lock)"; flock 9; }
+    if [ ! -f "$entry/manifest.json" ]; then
+        tmp=$(mktemp -d "$cache/.$key.XXXXXX")
+        # shellcheck disable=SC2064 # the path is wanted as it is now
+        trap "rm -rf '$tmp'" EXIT
+        "$build" "$tmp"
+        [ -s "$tmp/manifest.json" ] || die "$build wrote no manifest.json"
+        rm -rf "$entry"
+        mv "$tmp" "$entry"
+        trap - EXIT
+    else
+        say "$component: from the build cache ($entry)"
+    fi
+    exec 9>&-
+    mkdir -p "$(dirname "$out")"
+    rm -rf "$out" "$out.new"
+    cp -a --reflink=auto --sparse=always "$entry" "$out.new"
+    touch "$out.new/manifest.json" # newer than its prerequisites, for make
+    mv "$out.new" "$out"
+    say "$component: $out"
+}
+
+# debian_mirror: the archive this machine already uses (or MIRROR=…), so no host name stands in the tree.
+debian_mirror() {
+    local m=${MIRROR:-}
+    [ -n "$m" ] || m=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 2>/dev/null | head -1)
+    [ -n "$m" ] || m=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -m1 '/debian/*$' || true)
+    [ -n "$m" ] || die "no Debian archive found in apt's sources; run apt-get update, or say MIRROR=URL"
+    printf '%s\n' "${m%/}"
+}
+
+# private_apt DIR SUITE...: an apt that knows only these Debian suites and keeps its state in DIR: the
+# machine's own configuration is neither read nor changed. Afterwards: `apt-get "${apt_opts[@]}" …`.
+private_apt() {
+    local dir=$1 suite mirror arch=${DEB_ARCH:-amd64}
+    shift
+    mirror=$(debian_mirror)
+    mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$dir/etc"
+    : >"$dir/status"
+    for suite in "$@"; do
+        case $suite in
+        *-security) printf 'deb [signed-by=KEY] %s-security %s main\n' "$mirror" "$suite" ;;
+        *) printf 'deb [signed-by=KEY] %s %s main\n' "$mirror" "$suite" ;;
+        esac
+    done | sed 's,KEY,/usr/share/keyrings/debian-archive-keyring.gpg,' >"$dir/sources.list"
+    apt_opts=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null
+        -o "Dir::State::lists=$dir/lists" -o "Dir::State::status=$dir/status" -o "Dir::Cache=$dir/cache"
+        -o "APT::Architecture=$arch" -o "APT::Architectures::=$arch" -o Acquire::Check-Valid-Until=false
+        -o Acquire::Languages=none -o APT::Sandbox::User=root -o APT::Install-Recommends=false)
+    apt-get "${apt_opts[@]}" -qq update || die "apt could not read $* from the archive in $dir/sources.list"
+}
