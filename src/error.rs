@@ -1,0 +1,63 @@
+//! What the program says when it can't go on: a kind (which decides the exit status), the chain of
+//! causes, and what to type next. Every command returns [`Error`]; only `main` prints it.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// Why the program ends, as its exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Something on this machine went wrong (a file, a process, the disk): status 1.
+    Failed = 1,
+    /// What the user typed or configured can't be done; nothing was started: status 2, like clap's.
+    BadInput = 2,
+    /// The VM started and did not end well: QEMU died, the guest panicked: status 3.
+    VmDied = 3,
+}
+
+/// A failed command.
+#[derive(Debug)]
+pub struct Error {
+    pub kind: Kind,
+    pub cause: anyhow::Error,
+    /// What to type or change next, one sentence.
+    pub hint: Option<String>,
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub fn new(kind: Kind, message: impl Display) -> Self {
+        Self { kind, cause: anyhow::anyhow!("{message}"), hint: None }
+    }
+
+    pub fn bad_input(message: impl Display) -> Self {
+        Self::new(Kind::BadInput, message)
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.kind as u8)
+    }
+}
+
+impl From<anyhow::Error> for Error {
+    fn from(cause: anyhow::Error) -> Self {
+        Self { kind: Kind::Failed, cause, hint: None }
+    }
+}
+
+/// `error: WHAT: WHY`, then `hint: NEXT`.
+impl Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "error: {:#}", self.cause)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}

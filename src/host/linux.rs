@@ -1,0 +1,193 @@
+//! Linux: /dev, /proc, /sys, the X server.
+
+use super::{Accelerator, Availability, HostFacts, HostKeyboard, Os, PciGpu, Session};
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+pub fn probe() -> HostFacts {
+    let session = session();
+    HostFacts {
+        os: Os::Linux,
+        accelerator: Accelerator::Kvm,
+        acceleration: kvm(Path::new("/dev/kvm")),
+        keyboard: keyboard(&session),
+        session,
+        gl: Availability::Available,
+        memory_mib: memory_mib(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
+        gpus: gpus(Path::new("/sys/bus/pci/devices")),
+    }
+}
+
+fn kvm(node: &Path) -> Availability {
+    match File::options().read(true).write(true).open(node) {
+        Ok(_) => Availability::Available,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Availability::unavailable(format!(
+            "there is no {} (switch virtualization on in the firmware, or load kvm_intel or kvm_amd)",
+            node.display()
+        )),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Availability::unavailable(format!(
+            "no permission for {} (sudo usermod -aG kvm $USER, then log in again)",
+            node.display()
+        )),
+        Err(e) => Availability::unavailable(format!("{} does not open: {e}", node.display())),
+    }
+}
+
+fn session() -> Session {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (set("WAYLAND_DISPLAY"), set("DISPLAY")) {
+        (Some(socket), _) => Session::Wayland(socket),
+        (None, Some(display)) => Session::X11(display),
+        (None, None) => Session::None { because: "neither WAYLAND_DISPLAY nor DISPLAY is set".to_owned() },
+    }
+}
+
+/// In the order of authority: what a Wayland session exports, what the X server (or Xwayland) uses, what
+/// the system is configured to.
+fn keyboard(session: &Session) -> Option<HostKeyboard> {
+    let from_environment = || {
+        let get = |name| std::env::var(name).unwrap_or_default();
+        with_layout(HostKeyboard {
+            layout: get("XKB_DEFAULT_LAYOUT"),
+            variant: get("XKB_DEFAULT_VARIANT"),
+            model: get("XKB_DEFAULT_MODEL"),
+            options: get("XKB_DEFAULT_OPTIONS"),
+            found_in: "XKB_DEFAULT_LAYOUT",
+        })
+    };
+    let from_server = || match session {
+        Session::None { .. } => None,
+        _ => rules_names(&x_rules_names()?),
+    };
+    let from_system = || system_keyboard(&fs::read_to_string("/etc/default/keyboard").ok()?);
+    from_environment().or_else(from_server).or_else(from_system)
+}
+
+fn with_layout(keyboard: HostKeyboard) -> Option<HostKeyboard> {
+    (!keyboard.layout.is_empty()).then_some(keyboard)
+}
+
+/// The root window's `_XKB_RULES_NAMES`, which every X server and setxkbmap keep.
+fn x_rules_names() -> Option<Vec<u8>> {
+    use x11rb::connection::Connection;
+    use x11rb::protocol::xproto::{AtomEnum, ConnectionExt};
+    let (connection, screen) = x11rb::connect(None).ok()?;
+    let root = connection.setup().roots.get(screen)?.root;
+    let property = connection.intern_atom(true, b"_XKB_RULES_NAMES").ok()?.reply().ok()?.atom;
+    let value = connection.get_property(false, root, property, AtomEnum::STRING, 0, 1024).ok()?;
+    Some(value.reply().ok()?.value)
+}
+
+/// `rules \0 model \0 layout \0 variant \0 options \0` (xkbcommon's and libxkbfile's XKB_RULES_NAMES).
+fn rules_names(value: &[u8]) -> Option<HostKeyboard> {
+    let mut parts = value.split(|&b| b == 0).map(|part| String::from_utf8_lossy(part).into_owned());
+    let _rules = parts.next()?;
+    let mut next = || parts.next().unwrap_or_default();
+    with_layout(HostKeyboard {
+        model: next(),
+        layout: next(),
+        variant: next(),
+        options: next(),
+        found_in: "the X server",
+    })
+}
+
+/// Debian's keyboard(5): shell assignments `XKBLAYOUT="de"`.
+fn system_keyboard(text: &str) -> Option<HostKeyboard> {
+    let value = |key: &str| {
+        text.lines()
+            .filter_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='))
+            .next_back()
+            .map(|value| value.trim().trim_matches('"').to_owned())
+            .unwrap_or_default()
+    };
+    with_layout(HostKeyboard {
+        layout: value("XKBLAYOUT"),
+        variant: value("XKBVARIANT"),
+        model: value("XKBMODEL"),
+        options: value("XKBOPTIONS"),
+        found_in: "/etc/default/keyboard",
+    })
+}
+
+/// `MemTotal:  24512345 kB` of proc_meminfo(5).
+fn memory_mib(meminfo: &str) -> u64 {
+    meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok())
+        .map_or(0, |kib| kib / 1024)
+}
+
+/// Display controllers (class 0x03xxxx) by sysfs's PCI attributes.
+fn gpus(devices: &Path) -> Vec<PciGpu> {
+    let link_name = |path: &Path| {
+        let target = fs::read_link(path).ok()?;
+        Some(target.file_name()?.to_str()?.to_owned())
+    };
+    let mut gpus: Vec<_> = fs::read_dir(devices)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| fs::read_to_string(entry.path().join("class")).is_ok_and(|c| c.starts_with("0x03")))
+        .filter_map(|entry| {
+            Some(PciGpu {
+                address: entry.file_name().to_str()?.parse().ok()?,
+                driver: link_name(&entry.path().join("driver")),
+                iommu_group: link_name(&entry.path().join("iommu_group")).and_then(|g| g.parse().ok()),
+            })
+        })
+        .collect();
+    gpus.sort_by_key(|gpu| gpu.address);
+    gpus
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_x_servers_keyboard_is_read_from_its_property() {
+        let keyboard = rules_names(b"evdev\0pc105\0us,de\0,nodeadkeys\0grp:alt_shift_toggle\0").unwrap();
+        assert_eq!((keyboard.layout.as_str(), keyboard.variant.as_str()), ("us,de", ",nodeadkeys"));
+        assert_eq!((keyboard.model.as_str(), keyboard.options.as_str()), ("pc105", "grp:alt_shift_toggle"));
+        assert_eq!(rules_names(b""), None);
+        assert_eq!(rules_names(b"evdev\0pc105\0"), None);
+    }
+
+    #[test]
+    fn the_systems_keyboard_is_read_from_its_file() {
+        let keyboard = system_keyboard("# x\nXKBMODEL=\"pc105\"\nXKBLAYOUT=\"de\"\nXKBVARIANT=\"\"\n").unwrap();
+        assert_eq!((keyboard.layout.as_str(), keyboard.model.as_str()), ("de", "pc105"));
+        assert_eq!(system_keyboard("XKBMODEL=pc105\n"), None);
+    }
+
+    #[test]
+    fn memory_is_the_machines_total() {
+        assert_eq!(memory_mib("MemTotal:       24608716 kB\nMemFree: 1 kB\n"), 24031);
+        assert_eq!(memory_mib(""), 0);
+    }
+
+    #[test]
+    fn a_missing_kvm_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let Availability::Unavailable { because } = kvm(&folder.path().join("kvm")) else { panic!() };
+        assert!(because.contains("kvm_intel"), "{because}");
+    }
+
+    #[test]
+    fn gpus_are_the_display_controllers_of_sysfs() {
+        let root = tempfile::tempdir().unwrap();
+        let devices = root.path();
+        for (address, class) in [("0000:01:00.0", "0x030000\n"), ("0000:01:00.1", "0x040300\n")] {
+            fs::create_dir(devices.join(address)).unwrap();
+            fs::write(devices.join(address).join("class"), class).unwrap();
+        }
+        std::os::unix::fs::symlink("../../drivers/vfio-pci", devices.join("0000:01:00.0/driver")).unwrap();
+        std::os::unix::fs::symlink("../../kernel/iommu_groups/13", devices.join("0000:01:00.0/iommu_group")).unwrap();
+        let found = gpus(devices);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].driver.as_deref(), Some("vfio-pci"));
+        assert_eq!(found[0].iommu_group, Some(13));
+    }
+}

@@ -1,0 +1,25 @@
+//! macOS: the Hypervisor framework and the desktop are part of the system.
+
+use super::{Accelerator, Availability, HostFacts, Os, Session};
+use std::process::Command;
+
+pub fn probe() -> HostFacts {
+    HostFacts {
+        os: Os::MacOs,
+        accelerator: Accelerator::Hvf,
+        acceleration: match sysctl("kern.hv_support").as_deref() {
+            Some("1") => Availability::Available,
+            _ => Availability::unavailable("this Mac has no Hypervisor framework (kern.hv_support is not 1)"),
+        },
+        session: Session::Native,
+        gl: Availability::unavailable("QEMU on macOS offers at most OpenGL 4.1, Ghostty needs 4.3"),
+        keyboard: None,
+        memory_mib: sysctl("hw.memsize").and_then(|bytes| bytes.parse::<u64>().ok()).map_or(0, |b| b >> 20),
+        gpus: Vec::new(),
+    }
+}
+
+fn sysctl(name: &str) -> Option<String> {
+    let output = Command::new("/usr/sbin/sysctl").args(["-n", name]).output().ok()?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+}
