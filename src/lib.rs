@@ -13,4 +13,6 @@ pub mod cli;
 pub mod config;
 pub mod error;
 pub mod host;
+pub mod plan;
+pub mod qemu;
 pub mod units;
