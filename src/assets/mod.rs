@@ -38,6 +38,7 @@ mod manifest;
 #[cfg_attr(unix, path = "os/unix.rs")]
 #[cfg_attr(windows, path = "os/windows.rs")]
 mod os;
+pub mod own;
 #[cfg(test)]
 mod pack;
 mod parallel;

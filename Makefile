@@ -1,0 +1,68 @@
+# VirtualGhost: `make run` builds whatever is missing and launches; `make test` is what CI runs.
+# Settings: FLAVOUR=debian|arch  GHOSTTY=FILE  CONTAINER=docker|podman|buildah  CARGO=…
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+
+CARGO ?= cargo
+GHOSTTY ?=
+# The flavour of the guest: Arch Linux where a container engine can build it, else Debian.
+FLAVOUR ?= $(shell scripts/default-flavour.sh)
+
+BUILD := assets/build
+KERNEL := $(BUILD)/kernel/manifest.json
+ROOTFS := $(BUILD)/rootfs/manifest.json
+QEMU := $(BUILD)/qemu/manifest.json
+EXECUTABLE := $(or $(CARGO_TARGET_DIR),target)/release/virtualghost
+
+.PHONY: help
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
+
+.PHONY: run
+run: build ## Build whatever is missing, then launch (ARGS="--memory 4096")
+	@exec $(EXECUTABLE) $(ARGS)
+
+.PHONY: build
+build: deps assets package-qemu ## The release executable, with kernel, root filesystem and QEMU inside
+	$(CARGO) build --release
+
+.PHONY: dist
+dist: deps assets package-qemu ## The release executable at its smallest, with checksum, in dist/
+	VIRTUALGHOST_ZSTD_LEVEL=19 $(CARGO) build --release
+	mkdir -p dist && cp $(EXECUTABLE) dist/virtualghost && cp $(BUILD)/rootfs/sbom.spdx.json dist/
+	cd dist && sha256sum virtualghost sbom.spdx.json | tee SHA256SUMS
+
+.PHONY: deps deps-test
+deps:
+	@scripts/install-deps.sh build
+deps-test:
+	@scripts/install-deps.sh build test
+
+# What goes into the executable. Each component is one folder made by one script, with a manifest.json;
+# the script asks the build cache first, so a new clone rebuilds nothing that was built before.
+.PHONY: assets package-qemu docker-build
+assets: $(KERNEL) $(ROOTFS) ## The guest's kernel and root filesystem (FLAVOUR=, GHOSTTY=)
+package-qemu: $(QEMU) ## The relocatable QEMU
+
+docker-build: ## Kernel and root filesystem in a container (CONTAINER=, FLAVOUR=arch by default)
+	scripts/docker-build.sh $(BUILD)
+
+# Changes when a setting does, and only then: what was built for other settings is built anew.
+SETTINGS := $(BUILD)/.settings
+.PHONY: FORCE
+$(SETTINGS): FORCE
+	@mkdir -p $(@D)
+	@now='$(FLAVOUR) $(if $(GHOSTTY),$(shell sha256sum "$(GHOSTTY)"))'; \
+	    [ "$$(cat $@ 2>/dev/null)" = "$$now" ] || echo "$$now" >$@
+
+COMMON := scripts/lib.sh
+$(KERNEL): scripts/build-kernel.sh scripts/check-kernel-config.sh $(COMMON) $(wildcard docker/kernel/*)
+	scripts/build-kernel.sh $(@D)
+$(QEMU): scripts/package-qemu.sh scripts/qemu-bundle.conf $(COMMON)
+	scripts/package-qemu.sh $(@D)
+$(ROOTFS): scripts/build-rootfs.sh $(wildcard scripts/rootfs/*) $(COMMON) $(SETTINGS) $(shell find assets/guest -type f)
+	scripts/build-$(if $(filter arch,$(FLAVOUR)),rootfs-in-container,rootfs).sh $(@D)
+
+export FLAVOUR GHOSTTY
