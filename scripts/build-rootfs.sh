@@ -3,6 +3,7 @@
 # Usage: [FLAVOUR=debian|arch] [GHOSTTY=FILE] scripts/build-rootfs.sh OUT
 #   GHOSTTY   a Ghostty of your own for the debian flavour: a .deb, or a .tar.gz with a usr/ tree
 # Nothing is mounted. Not as root, it needs a range in /etc/subuid (package uidmap).
+# shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 (($# == 1)) || die "usage: [FLAVOUR=debian|arch] [GHOSTTY=FILE] $0 OUT"

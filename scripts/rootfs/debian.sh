@@ -25,6 +25,7 @@ debian_apt() {
     flock 8
     private_apt "$apt_dir" "$SUITE" "$SUITE-updates" "$SUITE-security"
     local ghostty
+    # shellcheck disable=SC2154 # apt_opts comes from private_apt
     ghostty=$(apt-cache "${apt_opts[@]}" policy ghostty | sed -n 's/^ *Candidate: //p')
     case $ghostty in
     '' | '(none)') debian_terminal=(foot foot-terminfo) ;;
@@ -46,6 +47,7 @@ bootstrap() {
     local root=$1 include
     debian_apt
     include=$(IFS=,; printf '%s' "${debian_packages[*]},${debian_terminal[*]}")
+    # shellcheck disable=SC2016 # $1 is for the hook's own shell
     mmdebstrap --mode=root --variant=apt --format=directory --include="$include" \
         --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='APT::Install-Recommends "false"' \
         --skip=chroot/mount,essential/unlink \

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the root file system from scratch. Run by build-rootfs.sh, as root or as the root of a user namespace.
 # Usage: FLAVOUR=debian|arch GHOSTTY=FILE scripts/rootfs/make.sh OUT
+# shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../lib.sh"
 here=$REPO/scripts/rootfs
 # shellcheck source=scripts/rootfs/debian.sh

@@ -66,6 +66,8 @@ trimmed_files=(
     usr/lib/udev/rules.d/{73-special-net-names,80-net-setup-link}.rules
     # Modules and initrd: the kernel comes from outside and needs neither.
     'usr/lib/modules/*' 'boot/*' usr/share/initramfs-tools etc/initramfs-tools usr/lib/initcpio
+    # The system bus starts when somebody first talks to its socket; a terminal may never need it.
+    usr/lib/systemd/system/multi-user.target.wants/dbus.service
     # Start scripts of an init system that isn't used.
     etc/init.d 'etc/rc?.d'
     # Caches and logs, which also differ from build to build.
@@ -86,6 +88,6 @@ trim() {
         (cd "$root" && rm -rf $pattern)
     done
     # Of the documentation, the licences.
-    find "$root/usr/share/doc" -mindepth 1 ! -type d ! -name copyright -delete
+    find "$root/usr/share/doc" -mindepth 1 -type f ! -name copyright -delete
     find "$root/usr/share/doc" -mindepth 1 -type d -empty -delete
 }
