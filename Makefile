@@ -7,8 +7,8 @@ MAKEFLAGS += --no-builtin-rules
 
 CARGO ?= cargo
 GHOSTTY ?=
-# The flavour of the guest: Arch Linux where a container engine can build it, else Debian.
-FLAVOUR ?= $(shell scripts/default-flavour.sh)
+# The flavour of the guest; asked for once, and only by the targets that build it.
+FLAVOUR ?= $(eval FLAVOUR := $(shell scripts/default-flavour.sh))$(FLAVOUR)
 
 BUILD := assets/build
 KERNEL := $(BUILD)/kernel/manifest.json
@@ -54,15 +54,34 @@ SETTINGS := $(BUILD)/.settings
 .PHONY: FORCE
 $(SETTINGS): FORCE
 	@mkdir -p $(@D)
-	@now='$(FLAVOUR) $(if $(GHOSTTY),$(shell sha256sum "$(GHOSTTY)"))'; \
+	@now='$(FLAVOUR) $(if $(GHOSTTY),$(shell sha256sum <"$(GHOSTTY)"))'; \
 	    [ "$$(cat $@ 2>/dev/null)" = "$$now" ] || echo "$$now" >$@
 
 COMMON := scripts/lib.sh
 $(KERNEL): scripts/build-kernel.sh scripts/check-kernel-config.sh $(COMMON) $(wildcard docker/kernel/*)
 	scripts/build-kernel.sh $(@D)
-$(QEMU): scripts/package-qemu.sh scripts/qemu-bundle.conf $(COMMON)
+$(QEMU): scripts/package-qemu.sh scripts/qemu-bundle.conf scripts/qemu-window.c $(COMMON)
 	scripts/package-qemu.sh $(@D)
 $(ROOTFS): scripts/build-rootfs.sh $(wildcard scripts/rootfs/*) $(COMMON) $(SETTINGS) $(shell find assets/guest -type f)
-	scripts/build-$(if $(filter arch,$(FLAVOUR)),rootfs-in-container,rootfs).sh $(@D)
+	FLAVOUR='$(FLAVOUR)' GHOSTTY='$(GHOSTTY)' scripts/build-rootfs.sh $(@D)
 
-export FLAVOUR GHOSTTY
+# Tests, from the cheapest to the dearest.
+BUILD_TESTS := $(wildcard tests/build/*.sh)
+.PHONY: lint test lab bench
+lint: deps-test ## Formatting, clippy, shellcheck
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	shellcheck -x scripts/*.sh scripts/rootfs/*.sh tests/build/*.sh .ci/run
+
+test: deps-test lint build ## Everything that CI runs
+	$(CARGO) test
+	set -e; for t in $(BUILD_TESTS); do echo "== $$t"; $$t; done
+	VIRTUALGHOST_EXECUTABLE=$(abspath $(EXECUTABLE)) $(CARGO) test --test boot -- --test-threads=1 --nocapture
+
+lab: test ## The long tests too
+	set -e; for t in $(BUILD_TESTS); do echo "== $$t"; LAB=1 $$t; done
+
+.PHONY: clean
+clean: ## Remove build outputs (the build cache and VMs' files stay)
+	$(CARGO) clean
+	rm -rf $(BUILD) dist

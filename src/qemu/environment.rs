@@ -1,7 +1,7 @@
 //! The environment that QEMU gets: a short allow list, so that no secret of the user's shell is in it.
 
 use super::{Paths, sdl_driver};
-use crate::plan::VmSpec;
+use crate::plan::{VmSpec, Window};
 use std::ffi::{OsStr, OsString};
 
 /// What a window, its OpenGL driver and the loader need. A name that ends in `*` stands for all that begin so.
@@ -57,6 +57,7 @@ pub fn environment(
     paths: &Paths,
     vars: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Vec<(OsString, OsString)> {
+    let size = spec.size.to_string();
     let overlay_folder = paths.overlay_folder.as_os_str();
     let mut ours: Vec<(&str, &OsStr)> = vec![
         // Where QEMU makes the throw-away overlay (snapshot=on): Unix, then Windows.
@@ -68,6 +69,10 @@ pub fn environment(
     ];
     if let Some(bundle) = &paths.qemu.bundle {
         ours.push(("QEMU_MODULE_DIR", bundle.modules.as_os_str()));
+    }
+    if spec.window.value == Window::Gtk {
+        // For the bundle's window library (scripts/qemu-window.c): gtk itself has no option for it.
+        ours.push(("VIRTUALGHOST_WINDOW_SIZE", size.as_ref()));
     }
     if let Some(driver) = sdl_driver(spec) {
         ours.push(("SDL_VIDEODRIVER", driver.as_ref()));

@@ -192,9 +192,9 @@ fn display(spec: &VmSpec) -> Vec<Switch> {
             .set("gl", gl)
             .set("show-tabs", "off")
             .set("show-menubar", "off")
-            .set("zoom-to-fit", "off"),
+            .set("zoom-to-fit", "on"),
         Window::Sdl => Switch::of("-display", "sdl").set("gl", gl),
-        Window::Cocoa => Switch::of("-display", "cocoa").set("zoom-to-fit", "off"),
+        Window::Cocoa => Switch::of("-display", "cocoa").set("zoom-to-fit", "on"),
         Window::None => Switch::of("-display", "none"),
     }];
     if spec.fullscreen && spec.window.value != Window::None {
