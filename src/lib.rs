@@ -16,4 +16,5 @@ pub mod error;
 pub mod host;
 pub mod plan;
 pub mod qemu;
+pub mod supervise;
 pub mod units;
