@@ -20,4 +20,5 @@ pub mod launch;
 pub mod parts;
 pub mod plan;
 pub mod qemu;
+pub mod supervise;
 pub mod units;
