@@ -21,7 +21,7 @@ masked_units=(
     systemd-random-seed.service systemd-journal-flush.service systemd-pstore.service systemd-backlight@.service
     systemd-rfkill.service systemd-rfkill.socket systemd-hibernate-clear.service
     # The kernel has its drivers built in and no binary formats to register.
-    systemd-modules-load.service kmod-static-nodes.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount
+    systemd-modules-load.service kmod-static-nodes.service modprobe@.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount
     proc-sys-fs-binfmt_misc.mount
     # Measured boot, without a TPM.
     systemd-pcrmachine.service systemd-pcrphase-sysinit.service systemd-pcrphase.service systemd-pcrphase-initrd.service
