@@ -3,6 +3,9 @@
 //!
 //! `VIRTUALGHOST_ZSTD_LEVEL` (1 to 22) sets the level; unset, a fast one. The best is for what is given away.
 
+#[cfg_attr(unix, path = "src/assets/files/unix.rs")]
+#[cfg_attr(windows, path = "src/assets/files/windows.rs")]
+mod files;
 #[path = "src/assets/manifest.rs"]
 mod manifest;
 #[path = "src/assets/pack.rs"]

@@ -33,6 +33,9 @@ mod cache;
 pub mod clean;
 mod error;
 mod extract;
+#[cfg_attr(unix, path = "files/unix.rs")]
+#[cfg_attr(windows, path = "files/windows.rs")]
+mod files;
 mod lease;
 mod manifest;
 #[cfg_attr(unix, path = "os/unix.rs")]

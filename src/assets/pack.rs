@@ -4,7 +4,7 @@
 use super::manifest::{
     Chunk, Component, KERNEL_FILE, Manifest, PackedFile, ROOTFS_FILE, blob_name, is_hole, stays_inside,
 };
-use super::parallel;
+use super::{files, parallel};
 use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -48,6 +48,8 @@ struct Packer<'a> {
 
 /// A chunk-sized part of a file, still to be read.
 struct Part<'a> {
+    /// Its place in the list of files.
+    file: usize,
     path: &'a Path,
     offset: u64,
     length: u64,
@@ -72,27 +74,31 @@ impl Packer<'_> {
         paths.retain(|path| *path != folder.join("manifest.json"));
         paths.sort();
         let mut parts = Vec::new();
-        let mut files = Vec::new();
-        for path in &paths {
+        let mut packed = Vec::new();
+        for (file, path) in paths.iter().enumerate() {
             let meta = fs::symlink_metadata(path)?;
             let relative = path.strip_prefix(folder)?.to_str().context("a file name is not UTF-8")?;
             let relative = relative.replace(std::path::MAIN_SEPARATOR, "/");
             ensure!(stays_inside(&relative), "{relative:?} can't be a file name on every system");
             let size = meta.len();
-            let starts = (0..size).step_by(CHUNK as usize);
-            parts.extend(starts.map(|offset| Part { path, offset, length: CHUNK.min(size - offset) }));
-            files.push(PackedFile { path: relative, size, executable: executable(&meta), chunks: vec![] });
+            let source = File::open(path)?;
+            let mut end = 0;
+            while let Some(data) = files::next_data(&source, end)? {
+                let offset = data / CHUNK * CHUNK;
+                end = size.min(offset + CHUNK);
+                parts.push(Part { file, path, offset, length: end - offset });
+            }
+            let executable = files::is_program(&meta);
+            packed.push(PackedFile { path: relative, size, executable, chunks: Vec::new() });
         }
-        let packed = parallel::map(&parts, |part| self.part(part))?;
-        for (part, packed) in parts.iter().zip(packed) {
-            let Some((digest, frame)) = packed else { continue };
-            let index = paths.binary_search_by(|path| path.as_path().cmp(part.path)).expect("listed above");
+        for (part, frame) in parts.iter().zip(parallel::map(&parts, |part| self.part(part))?) {
+            let Some((digest, frame)) = frame else { continue };
             let (offset, length) = (part.offset, part.length);
             let (frame_offset, frame_length) = (blob.len() as u64, frame.len() as u64);
-            files[index].chunks.push(Chunk { offset, length, digest, frame_offset, frame_length });
+            packed[part.file].chunks.push(Chunk { offset, length, digest, frame_offset, frame_length });
             blob.extend(frame);
         }
-        Ok(files)
+        Ok(packed)
     }
 
     /// Digest and frame of a part; nothing for a hole.
@@ -159,14 +165,4 @@ fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(unix)]
-fn executable(meta: &fs::Metadata) -> bool {
-    std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o111 != 0
-}
-
-#[cfg(not(unix))]
-fn executable(_: &fs::Metadata) -> bool {
-    true
 }

@@ -4,8 +4,8 @@
 
 use super::error::{At, Result};
 use super::manifest::is_hole;
-use super::os;
 use super::payload::{Member, Payload, is_intact};
+use super::{files, os};
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -58,18 +58,30 @@ fn is_as_packed(member: &Member, path: &Path) -> io::Result<bool> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
         file => file?,
     };
-    let mut sound = file.metadata()?.len() == member.size;
+    let meta = file.metadata()?;
+    let mut sound = meta.len() == member.size && (files::is_program(&meta) || !member.executable);
     let mut end = 0;
-    let mut read = |from: u64, to: u64| {
-        let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(from))?;
-        file.by_ref().take(to - from).read_to_end(&mut bytes)?;
-        io::Result::Ok(bytes)
-    };
     for chunk in member.chunks {
-        sound &= is_hole(&read(end, chunk.offset)?);
+        sound &= is_zero(&mut file, end, chunk.offset)?;
+        sound &= is_intact(chunk, &read(&mut file, chunk.offset, chunk.length)?);
         end = chunk.offset + chunk.length;
-        sound &= is_intact(chunk, &read(chunk.offset, end)?);
     }
-    Ok(sound && is_hole(&read(end, member.size)?))
+    Ok(sound && is_zero(&mut file, end, member.size)?)
+}
+
+fn is_zero(file: &mut File, mut from: u64, to: u64) -> io::Result<bool> {
+    while let Some(data) = files::next_data(file, from)?.filter(|data| *data < to) {
+        from = to.min(data + (1 << 20));
+        if !is_hole(&read(file, data, from - data)?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn read(file: &mut File, from: u64, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(from))?;
+    file.take(length).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -14,6 +14,10 @@ fn writable(path: &Path) -> File {
     file
 }
 
+fn times(path: &Path) -> fs::FileTimes {
+    fs::FileTimes::new().set_modified(path.metadata().unwrap().modified().unwrap())
+}
+
 #[test]
 fn a_changed_cache_is_found_and_unpacked_again() {
     let lab = Lab::new();
@@ -21,8 +25,14 @@ fn a_changed_cache_is_found_and_unpacked_again() {
     let paths = lab.install(&payload).unwrap().paths;
     let stamp = lab.cache().join("assets").join(payload.digest()).join("stamp");
     let remove = |path: &Path| fs::remove_file(path).unwrap();
-    let damages: [(&str, &dyn Fn()); 8] = [
+    let damages: [(&str, &dyn Fn()); 9] = [
         ("truncated", &|| writable(&paths.rootfs).set_len(1 << 20).unwrap()),
+        ("truncated by a copy that keeps times", &|| {
+            let before = times(&paths.kernel);
+            let file = writable(&paths.kernel);
+            file.set_len(1).unwrap();
+            file.set_times(before).unwrap();
+        }),
         ("overwritten", &|| writable(&paths.kernel).write_all(b"other").unwrap()),
         ("missing", &|| remove(&paths.qemu.modules.join("ui.so"))),
         ("not executable", &|| {
@@ -92,7 +102,6 @@ fn damage_below_the_file_system_is_found_by_the_full_check() {
     let lab = Lab::new();
     let payload = lab.payload();
     let paths = lab.install(&payload).unwrap().paths;
-    let times = |path: &Path| fs::FileTimes::new().set_modified(path.metadata().unwrap().modified().unwrap());
     for (path, at) in [(&paths.rootfs, 5 << 20), (&paths.rootfs, 17 << 20), (&paths.qemu.program, 3)] {
         let before = times(path);
         let mut byte = [0];

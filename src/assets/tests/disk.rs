@@ -2,7 +2,8 @@
 
 use super::super::error::AssetError;
 use super::*;
-use std::process::Stdio;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 
 /// Runs the test `part` with a tmpfs of so many MiB mounted as the lab's cache; not where namespaces are forbidden.
 fn on_small_disk(mebibytes: u32, part: &str) {
@@ -22,15 +23,18 @@ fn on_small_disk(mebibytes: u32, part: &str) {
     assert!(in_process(&prefix, &name, lab.folder.path()).wait().unwrap().success());
 }
 
-/// The error of an installation that found or made the disk full, and that it left nothing.
-fn refusal(progress: &dyn Progress) -> AssetError {
+fn installation(progress: &dyn Progress) -> Result<Installed> {
     let folder = given_lab();
     let manifest = fs::read(folder.join("payload/manifest.json")).unwrap();
     let blob = |name: &str| fs::read(folder.join("payload").join(name)).ok().map(Into::into);
     let payload = Payload::new(&manifest, blob).unwrap();
-    let cache = folder.join("cache");
-    let error = install(&payload, &cache, &"test".parse().unwrap(), progress).unwrap_err();
-    assert_eq!(fs::read_dir(cache.join("assets")).unwrap().count(), 0, "something is left");
+    install(&payload, &folder.join("cache"), &"test".parse().unwrap(), progress)
+}
+
+/// The error of an installation that found or made the disk full, and that it left nothing.
+fn refusal(progress: &dyn Progress) -> AssetError {
+    let error = installation(progress).unwrap_err();
+    assert_eq!(fs::read_dir(given_lab().join("cache/assets")).unwrap().count(), 0, "something is left");
     assert!(error.hint().unwrap().contains("virtualghost clean"));
     error
 }
@@ -75,4 +79,19 @@ fn refused_meanwhile() {
     }
     let error = refusal(&Rival);
     assert!(matches!(error, AssetError::DiskFull { .. }), "{error}");
+}
+
+#[test]
+fn what_an_interrupted_installation_left_makes_room_for_the_next() {
+    on_small_disk(120, "accepted_after_removal");
+}
+
+#[test]
+#[ignore = "a part of what_an_interrupted_installation_left_makes_room_for_the_next"]
+fn accepted_after_removal() {
+    let versions = given_lab().join("cache/assets");
+    let left = versions.join(format!(".{}.1.partial", "0".repeat(20)));
+    DirBuilder::new().recursive(true).mode(0o700).create(&left).unwrap();
+    fs::write(left.join("rootfs.img"), vec![1; 60 << 20]).unwrap();
+    installation(&Silent).unwrap();
 }

@@ -9,11 +9,10 @@ mod together;
 use super::error::Result;
 use super::pack::pack;
 use super::{Installed, Payload, Progress, install};
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 /// Folders to build, pack and install in; removed at the end.
 struct Lab {
@@ -119,12 +118,11 @@ impl Progress for Silent {
 /// Runs the ignored test `name` of this test program in a process of its own, with `LAB` naming a folder.
 /// `wrapper` is a command that runs the command which follows it.
 fn in_process(wrapper: &[&str], name: &str, lab: &Path) -> Child {
-    let program = std::env::current_exe().unwrap();
-    let command =
-        ["env".as_ref()].into_iter().chain(wrapper.iter().map(OsStr::new)).chain([program.as_os_str()]);
-    let command: Vec<_> = command.collect();
-    let test = ["--exact", name, "--ignored", "--nocapture", "--test-threads=1"];
-    Command::new(command[0]).args(&command[1..]).args(test).env("LAB", lab).spawn().unwrap()
+    let mut command = Command::new("env");
+    command.args(wrapper).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", name, "--ignored", "--test-threads=1"]).env("LAB", lab);
+    // Its output would stand between our own lines.
+    command.stdout(Stdio::null()).spawn().unwrap()
 }
 
 fn given_lab() -> PathBuf {

@@ -1,5 +1,6 @@
 //! Several starts and removals at the same time.
 
+use super::super::cache::Cache;
 use super::super::clean::clean;
 use super::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -43,6 +44,24 @@ fn of_two_at_once_one_extracts_and_the_other_waits_and_says_for_whom() {
     assert_eq!(gate.planned.into_inner(), 1, "both extracted");
     assert_eq!(gate.waiting.into_inner().unwrap(), format!("web (pid {})", std::process::id()));
     lab.assert_sound(&payload);
+}
+
+#[test]
+fn a_start_with_a_sound_version_waits_for_nobody() {
+    let lab = Lab::new();
+    let payload = lab.payload();
+    lab.install(&payload).unwrap();
+    let busy = Cache::at(&lab.cache()).lock_changes("other", &Silent).unwrap();
+    let (done, is_done) = channel();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            lab.install(&payload).unwrap();
+            done.send(())
+        });
+        let started = is_done.recv_timeout(Duration::from_secs(20));
+        drop(busy);
+        assert!(started.is_ok(), "waited for an installation of something else");
+    });
 }
 
 #[test]
