@@ -43,7 +43,7 @@ arch_pacman() {
 	Include = $dir/mirrorlist
 	END
     arch_mirrorlist >"$dir/mirrorlist"
-    pacman --config "$dir/pacman.conf" --dbpath "$db" --noconfirm --noprogressbar "$@"
+    as_root pacman --config "$dir/pacman.conf" --dbpath "$db" --noconfirm --noprogressbar "$@"
 }
 
 arch_mirrorlist() {
@@ -70,9 +70,9 @@ bootstrap_inputs() {
     exec 8>&-
 }
 
-# arch_sync DB: what the repositories hold now. As root, which pacman asks for although DB is ours.
+# arch_sync DB: what the repositories hold now.
 arch_sync() {
-    as_root bash -c '. "$0/scripts/lib.sh"; . "$0/scripts/rootfs/arch.sh"; arch_pacman "$1" -Sy' "$REPO" "$1" >&2 ||
+    arch_pacman "$1" -Sy >&2 ||
         die "pacman can't read the repositories; say ARCH_MIRROR=URL for another mirror, or build the other flavour: FLAVOUR=debian"
 }
 
@@ -98,14 +98,19 @@ bootstrap() {
     sed -i "/^%INSTALLDATE%$/{n;s/.*/$SOURCE_DATE_EPOCH/}" "$db"/local/*/desc
 }
 
-# installed_packages ROOT: name, version and licence of each. Arch's licences are SPDX expressions, save for old
-# names (GPL2, custom) and references to texts of their own: these are claimed as nothing.
+# installed_packages ROOT: name, version and licence of each. Most of Arch's licences are SPDX expressions; for the
+# others (GPL2, custom, references to texts of their own) nothing is claimed.
 installed_packages() {
     awk '
+        function is_spdx(expression, ids, n, i) {
+            n = split(expression, ids, / (AND|OR|WITH) |[()]+/)
+            for (i = 1; i <= n; i++)
+                if (ids[i] != "" && (ids[i] ~ /^LicenseRef/ || ids[i] !~ /^[A-Za-z0-9.+]+(-[A-Za-z0-9.+]+)+$|^(0BSD|FTL|HPND|IJG|ISC|MIT|X11|Zlib|curl)$/))
+                    return 0
+            return expression != ""
+        }
         function flush() {
-            if (name == "") return
-            if (licence ~ /LicenseRef|custom|[^A-Za-z0-9.+() -]/ || licence !~ /^[^ ]*[a-z0-9]-[0-9]|^(MIT|ISC|X11|Zlib|curl|Unlicense|PSF-2.0|bzip2)/) licence = "NOASSERTION"
-            printf "%s\t%s\t%s\n", name, version, licence
+            if (name != "") printf "%s\t%s\t%s\n", name, version, (is_spdx(licence) ? licence : "NOASSERTION")
             name = version = licence = ""
         }
         FNR == 1 { flush() }
