@@ -24,6 +24,8 @@ licence_package=base-files # the texts of the GPL and others, which Debian's cop
 # Dependencies not worth a download: they hold no library that we take.
 skipped='^lib(llvm|z3|icu|perl|db5|gl1-mesa-dri|glx-mesa|gtk-3-common|x11-data)|-(data|common|modules)$'
 
+window_library=libvirtualghost-window.so
+
 # Both sources fill these: where a library or file of that name lies, and what package it is from.
 declare -A located=()
 
@@ -167,6 +169,10 @@ build() {
     [ -d "$licences" ] || licences=/usr/share/common-licenses
     [ ! -d "$licences" ] || cp -rL "$licences" "$bundle/share/doc"
     for name in "${stubs[@]}"; do stub "$name"; done
+    cc -O2 -Wall -Werror -fPIC -shared -Wl,-soname,"$window_library" -Wl,--build-id=none \
+        -o "$bundle/lib/$window_library" "$REPO/scripts/qemu-window.c"
+    # First of those it needs: found before GTK.
+    [ ! -e "$bundle/lib/qemu/ui-gtk.so" ] || patchelf --add-needed "$window_library" "$bundle/lib/qemu/ui-gtk.so"
 
     find "$bundle/bin" "$bundle/lib" -type f -exec strip --strip-unneeded --remove-section=.comment {} +
     # shellcheck disable=SC2016 # $ORIGIN is for the loader to expand
@@ -196,6 +202,6 @@ elif ! (command -v apt-get && command -v dpkg-deb && debian_mirror) >/dev/null 2
         die "apt knows no Debian archive and there is no qemu-system-x86_64; install QEMU, or say QEMU=/path"
     system_qemu=$(realpath "$system_qemu")
 fi
-scripts=("$REPO/scripts/package-qemu.sh" "$REPO/scripts/qemu-bundle.conf")
+scripts=("$REPO/scripts/package-qemu.sh" "$REPO/scripts/qemu-bundle.conf" "$REPO/scripts/qemu-window.c")
 key=$(inputs_key "${scripts[@]}" "=${system_qemu:-debian bookworm-backports}" ${system_qemu:+"$system_qemu"})
 cached qemu "$key" "$1" build

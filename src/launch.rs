@@ -96,7 +96,9 @@ fn qemu_launch(spec: &VmSpec, paths: &Paths, instance: &Instance) -> Launch {
 /// Where the guest's console and control port meet the launcher.
 fn channels(spec: &VmSpec) -> Channels {
     match spec.os {
-        Os::Linux | Os::MacOs => Channels { console: Channel::Descriptor(3), control: Channel::Descriptor(4) },
+        Os::Linux | Os::MacOs => {
+            Channels { console: Channel::Descriptor(3), control: Channel::Descriptor(4) }
+        }
         Os::Windows => {
             let pipe = |what| Channel::Pipe(format!("virtualghost-{}-{what}", std::process::id()));
             Channels { console: pipe("console"), control: pipe("control") }

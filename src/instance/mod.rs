@@ -9,6 +9,9 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+const CONSOLE_LOG: &str = "console.log";
+const QEMU_LOG: &str = "qemu.log";
+
 /// A name taken for as long as this lives.
 pub struct Instance {
     folder: PathBuf,
@@ -16,7 +19,7 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Takes the name. `folder` is the VM's own and is made if needed.
+    /// Takes the name, and empties the logs. `folder` is the VM's own and is made if needed.
     ///
     /// # Errors
     /// A VM of this name is running, or the folder can't be made or written.
@@ -46,6 +49,10 @@ impl Instance {
                 return Err(anyhow::Error::new(e).context(format!("can't lock {}", path.display())).into());
             }
         }
+        for log in [CONSOLE_LOG, QEMU_LOG] {
+            let path = folder.join(log);
+            File::create(&path).with_context(|| format!("can't write {}", path.display()))?;
+        }
         lock.set_len(0).with_context(cannot)?;
         writeln!(lock, "pid {}", std::process::id()).with_context(cannot)?;
         Ok(Self { folder: folder.to_owned(), _lock: lock })
@@ -53,12 +60,12 @@ impl Instance {
 
     /// What the guest said on its console, since its start.
     pub fn console_log_path(&self) -> PathBuf {
-        self.folder.join("console.log")
+        self.folder.join(CONSOLE_LOG)
     }
 
     /// What QEMU said on its standard error.
     pub fn qemu_log_path(&self) -> PathBuf {
-        self.folder.join("qemu.log")
+        self.folder.join(QEMU_LOG)
     }
 }
 

@@ -119,7 +119,10 @@ mod tests {
 
     #[test]
     fn colours_titles_and_overwritten_text_are_not_shown() {
-        assert_eq!(clean(b"[\x1b[0;32m  OK  \x1b[0m] Started \x1b[1mseatd\x1b[0m.\r"), "[  OK  ] Started seatd.");
+        assert_eq!(
+            clean(b"[\x1b[0;32m  OK  \x1b[0m] Started \x1b[1mseatd\x1b[0m.\r"),
+            "[  OK  ] Started seatd."
+        );
         assert_eq!(clean(b"\x1b]0;title\x07a\x1b]0;title\x1b\\b\x1b(Bc\x1bMd"), "abcd");
         assert_eq!(clean(b"10 %\r20 %\r30 %\r"), "30 %");
         assert_eq!(clean(b"\xff\x00\x07x\ty"), "\u{fffd}x y");

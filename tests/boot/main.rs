@@ -9,26 +9,25 @@ use screen::Screen;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use vm::Vm;
 
-/// Types a command whose output goes to the serial console, and waits until it is there.
+/// Types a command and waits for what it prints, by way of the serial console.
 fn ask(screen: &Screen, vm: &Vm, name: &str, command: &str) -> String {
-    let mark = format!("answer{}", Instant::now().elapsed().as_nanos());
-    screen.type_line(&format!("({command}; echo {mark}.end) 2>&1 | sudo tee /dev/ttyS0 >/dev/null"));
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let number = ASKED.fetch_add(1, Ordering::Relaxed);
+    screen.type_line(&format!(
+        "(echo; echo q{number}.; {command}; echo a{number}.) 2>&1 | sudo tee /dev/ttyS0 >/dev/null"
+    ));
     let start = Instant::now();
     loop {
         let console = vm.console(name).replace('\r', "");
-        if let Some((before, _)) = console.rsplit_once(&format!("{mark}.end")) {
-            return before
-                .lines()
-                .rev()
-                .take(40)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .rev()
-                .collect::<Vec<_>>()
-                .join("\n");
+        let answer = console
+            .split_once(&format!("\nq{number}.\n"))
+            .and_then(|(_, said)| said.split_once(&format!("a{number}.\n")));
+        if let Some((answer, _)) = answer {
+            return answer.to_owned();
         }
         assert!(
             start.elapsed() < Duration::from_secs(60),
@@ -46,7 +45,7 @@ fn image_digest() -> String {
     let images = Command::new("sh")
         .arg("-c")
         .arg("sha256sum */rootfs/rootfs.img")
-        .current_dir(vm::shared_cache().join("assets"))
+        .current_dir(vm::shared_cache().join("virtualghost/assets"))
         .output()
         .unwrap();
     String::from_utf8(images.stdout).unwrap()

@@ -40,13 +40,13 @@ impl Screen {
 
     /// The VM's window.
     pub fn window(&self) -> String {
-        let ids = self.output("xdotool", &["search", "--onlyvisible", "--name", "QEMU"]);
+        let ids = self.output("xdotool", &["search", "--onlyvisible", "--name", "VirtualGhost"]);
         ids.lines().last().expect("there is a window").to_owned()
     }
 
     pub fn type_line(&self, text: &str) {
         self.output("xdotool", &["windowfocus", &self.window()]);
-        self.output("xdotool", &["type", "--delay", "80", &format!("{text}\n")]);
+        self.output("xdotool", &["type", "--delay", "40", &format!("{text}\n")]);
     }
 
     pub fn resize(&self, width: u32, height: u32) {
@@ -58,11 +58,12 @@ impl Screen {
         self.output("wmctrl", &["-i", "-c", &self.window()]);
     }
 
+    /// The window, as it is on the screen.
     pub fn screenshot(&self, what: &str) -> PathBuf {
         let path = self
             .shots
             .with_file_name(format!("{}-{what}.png", self.shots.file_name().unwrap().to_string_lossy()));
-        self.output("import", &["-window", "root", path.to_str().unwrap()]);
+        self.output("import", &["-window", &self.window(), path.to_str().unwrap()]);
         path
     }
 
@@ -72,7 +73,9 @@ impl Screen {
         let large = shot.with_extension("large.png");
         // Tesseract is made for dark print on white paper of 300 dpi.
         let (from, to) = (shot.to_str().unwrap(), large.to_str().unwrap());
-        self.output("convert", &[from, "-colorspace", "Gray", "-resize", "250%", "-negate", to]);
+        let paper = ["-colorspace", "Gray", "-negate", "-fuzz", "20%", "-trim", "+repage"];
+        let print = ["-resize", "250%", "-bordercolor", "white", "-border", "40"];
+        self.output("convert", &[&[from][..], &paper, &print, &[to]].concat());
         let text = self.output("tesseract", &[to, "-", "--psm", "6"]);
         std::fs::remove_file(large).unwrap();
         text

@@ -84,7 +84,7 @@ impl Vm {
     }
 
     pub fn wait_until_ready(&mut self) {
-        self.wait_until_said("session ready");
+        self.wait_until_said("\nready (");
     }
 
     pub fn signal(&self, signal: nix::sys::signal::Signal) {

@@ -10,7 +10,6 @@ impl Home {
         Self(tempfile::tempdir().unwrap())
     }
 
-
     /// The executable, with nothing of this machine's environment but PATH.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_virtualghost"));

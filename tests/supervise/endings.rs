@@ -8,7 +8,8 @@ const SHORT: Duration = Duration::from_millis(200);
 
 #[test]
 fn a_session_is_followed_from_qemu_to_the_power_off() {
-    let seen = Scene::booted(["control={\"event\":\"session-exit\",\"status\":3}\\n", "guest-poweroff"]).play();
+    let seen =
+        Scene::booted(["control={\"event\":\"session-exit\",\"status\":3}\\n", "guest-poweroff"]).play();
     assert_eq!(seen.end, End::PoweredOff { session_status: Some(3) });
     assert_eq!(seen.stages, [Stage::Qemu, Stage::Kernel, Stage::Services, Stage::Ready]);
 }

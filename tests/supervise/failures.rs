@@ -60,7 +60,10 @@ fn an_internal_error_is_the_accelerators_until_the_session_is_ready() {
 fn an_accelerated_guest_that_shows_no_sign_of_life_is_given_up() {
     let silent = Scene::new(["greet"]).accelerated().limits(|limits| limits.life = SHORT);
     let (failure, because) = failed(silent.end());
-    assert_eq!((failure, because.as_str()), (Failure::Accelerator, "the guest showed no sign of life in 0.5 s"));
+    assert_eq!(
+        (failure, because.as_str()),
+        (Failure::Accelerator, "the guest showed no sign of life in 0.5 s")
+    );
 }
 
 #[test]
