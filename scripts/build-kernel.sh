@@ -25,21 +25,23 @@ build() (
     say "fetching $package"
     apt-get "${apt_opts[@]}" -qq download "$package"
     version=$(dpkg-deb -f "$package"_*.deb Version)
-    dpkg-deb --fsys-tarfile "$package"_*.deb | tar -xO "./usr/src/$package.tar.xz" | tar -xJ --strip-components=1 --one-top-level=linux
+    dpkg-deb --fsys-tarfile "$package"_*.deb | tar -xO "./usr/src/$package.tar.xz" |
+        tar -xJ --strip-components=1 --one-top-level=linux
     cat "${fragments[@]}" >asked.config
     kernel_make linux KCONFIG_ALLCONFIG="$work/asked.config" allnoconfig
     "$REPO/scripts/check-kernel-config.sh" "${fragments[@]}" linux/.config
     say "building $version with $(nproc) jobs; this takes some minutes"
     kernel_make linux -j"$(nproc)" vmlinux
     strip -s -o "$dir/vmlinux" linux/vmlinux
-    jq -n --arg version "${version%-*}" --arg package "$package $version" --argjson n "$(grep -c '^CONFIG_' asked.config)" \
-        '{component: "kernel", version: $version, package: $package, config_options: $n}' >"$dir/manifest.json"
+    jq -n --arg version "${version%-*}" --arg package "$package $version" \
+        --argjson options "$(grep -c '^CONFIG_' asked.config)" \
+        '{component: "kernel", $version, $package, config_options: $options}' >"$dir/manifest.json"
     cd "$dir"
     rm -rf "$work"
 )
 
-# kernel_make TREE ARGUMENT...: make in an empty environment: variables and flags of an outer make would reach the kernel's Makefile, and the
-# build's user, host and time would end up in the kernel's banner.
+# kernel_make TREE ARGUMENT...: make in an empty environment, as variables and flags of an outer make would reach
+# the kernel's Makefile. User, host and time of the build stand in the kernel's banner, hence fixed ones.
 kernel_make() {
     env -i PATH="$PATH" LC_ALL=C ARCH=x86_64 KBUILD_BUILD_USER=virtualghost KBUILD_BUILD_HOST=virtualghost \
         KBUILD_BUILD_VERSION=1 KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$SOURCE_DATE_EPOCH")" \
