@@ -45,7 +45,7 @@ build() (
 kernel_make() {
     env -i PATH="$PATH" LC_ALL=C ARCH=x86_64 KBUILD_BUILD_USER=virtualghost KBUILD_BUILD_HOST=virtualghost \
         KBUILD_BUILD_VERSION=1 KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$SOURCE_DATE_EPOCH")" \
-        nice make -s -C "$@"
+        make -s -C "$@"
 }
 
 (($# == 1)) || die "usage: build-kernel.sh OUT"

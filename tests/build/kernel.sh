@@ -29,8 +29,10 @@ a_configuration_as_asked_for_passes() {
 }
 
 every_option_that_is_not_set_as_asked_is_named() {
-    printf '%s\n' '# a group' CONFIG_GONE=y CONFIG_BITS=32 'CONFIG_NAME="a b"' CONFIG_STAYS=n CONFIG_FINE=y >"$tmp/fragment"
-    printf '%s\n' '# CONFIG_GONE is not set' CONFIG_BITS=28 'CONFIG_NAME="a"' CONFIG_STAYS=y CONFIG_FINE=y >"$tmp/final"
+    printf '%s\n' '# a group' CONFIG_GONE=y CONFIG_BITS=32 'CONFIG_NAME="a b"' CONFIG_STAYS=n CONFIG_FINE=y \
+        >"$tmp/fragment"
+    printf '%s\n' '# CONFIG_GONE is not set' CONFIG_BITS=28 'CONFIG_NAME="a"' CONFIG_STAYS=y CONFIG_FINE=y \
+        >"$tmp/final"
     refused "CONFIG_GONE=y is asked for in $tmp/fragment, but it is n" "$tmp/fragment" "$tmp/final"
     refused 'CONFIG_BITS=32' "$tmp/fragment" "$tmp/final"
     refused 'CONFIG_NAME="a b"' "$tmp/fragment" "$tmp/final"
