@@ -71,7 +71,7 @@ the_kernel_comes_up_through_pvh_and_its_panic_reaches_qemu() {
         -nodefaults -no-reboot -machine q35 -accel tcg -cpu max -smp 2 -m 512 -display none -serial "file:$log" \
         -device pvpanic-pci -action panic=exit-failure \
         -kernel "$kernel" -append "root=/dev/vda console=ttyS0 panic=-1" || status=$?
-    grep -q 'Unable to mount root fs' "$log" || die "no panic for want of a root; the console ends with: $(tail -20 "$log")"
+    grep -q 'Unable to mount root fs' "$log" || die "no panic for want of a root; the console ends: $(tail -20 "$log")"
     # A panic that pvpanic doesn't report would end in a reboot, and QEMU with 0.
     ((status == 1)) || die "QEMU didn't see the panic (status $status)"
 }
