@@ -11,10 +11,10 @@
 . "$REPO/scripts/qemu-bundle.conf"
 
 [ -f "${1:-}/manifest.json" ] || die "usage: tests/build/qemu-bundle.sh BUNDLE"
-need patchelf objdump jq unshare
+need patchelf objdump jq unshare Xvfb xwininfo
 bundle=$(realpath "$1")
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap '[ -z "${xvfb:-}" ] || kill "$xvfb"; rm -rf "$work"' EXIT
 root=$work/root moved=/a/moved/place
 passed=0 failed=0
 
@@ -64,8 +64,12 @@ needed() {
     done
 }
 
+environment=(HOME=/tmp FONTCONFIG_FILE="$moved/share/fonts/fonts.conf" GIO_MODULE_DIR="$moved/share/none"
+    GDK_PIXBUF_MODULE_FILE=/dev/null GSETTINGS_BACKEND=memory GTK_THEME=Adwaita NO_AT_BRIDGE=1)
+
 qemu() {
-    as_root env -i PATH="$PATH" QEMU_MODULE_DIR="$moved/lib/qemu" \
+    as_root env -i PATH="$PATH" QEMU_MODULE_DIR="$moved/lib/qemu" "${environment[@]}" \
+        ${DISPLAY:+DISPLAY="$DISPLAY"} \
         timeout 30 chroot "$root" "$moved/bin/qemu-system-x86_64" -L "$moved/share/qemu" "$@" 2>&1
 }
 
@@ -147,6 +151,36 @@ qemu_disassembles() {
     ! qemu -nodefaults -machine q35 -accel tcg -display none -d in_asm -D /tmp/log </dev/null
 }
 
+start_x_server() {
+    local number
+    mkfifo "$work/display"
+    Xvfb -displayfd 3 -screen 0 1280x800x24 -nolisten tcp 3>"$work/display" 2>/dev/null &
+    xvfb=$!
+    read -r number <"$work/display"
+    export DISPLAY=:$number
+}
+
+# A window as large as the picture, with gtk's menu bar or without, within 10 s.
+await_window() {
+    local _
+    for _ in {1..100}; do
+        ! xwininfo -root -tree | grep -E ' 640x(480|50[0-9])\+' || return 0
+        sleep 0.1
+    done
+}
+
+# window DISPLAY: opens one.
+window() {
+    {
+        printf '{"execute": "qmp_capabilities"}\n'
+        await_window >"$work/window"
+        printf '{"execute": "quit"}\n'
+    } | qemu -nodefaults -machine q35 -accel tcg -device virtio-gpu-pci,romfile= -display "$1" -qmp stdio
+    cat "$work/window"
+    [ -s "$work/window" ]
+}
+
+unset DISPLAY WAYLAND_DISPLAY
 make_chroot
 check "every library is in the bundle or on the host's list" no_other_library_is_named
 check "no library of the host's list is in the bundle" no_host_library_is_inside
@@ -156,8 +190,11 @@ check "each package's licence is there" licences_are_there
 check "the firmware is there" firmware_is_there
 check "it tells the version that the manifest says" prints "$(jq -r .version "$bundle/manifest.json")" qemu -version
 check "the modules of all displays load" prints "gtk sdl egl-headless" qemu -display help
-check "both GPUs are there" prints "virtio-gpu-pci virtio-gpu-gl-pci" qemu -device help
+check "both GPUs are there" prints "virtio-gpu-pci virtio-gpu-gl-pci virtio-gpu-gl-device" qemu -device help
 check "q35 starts, answers on QMP and quits" prints "running SHUTDOWN" qmp_session
+start_x_server
+check "gtk opens a window without a file of the host's" window gtk
+check "sdl opens a window without a file of the host's" window sdl
 check "a function that was left out says so" stubs_say_what_is_missing
 
 printf '%d passed, %d failed\n' "$passed" "$failed"
