@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes a relocatable QEMU: bin/, lib/, lib/qemu/ (modules), share/qemu/ (firmware), share/doc/ (licences).
+# Makes a relocatable QEMU: bin/, lib/, lib/qemu/ (modules), share/qemu/ (firmware),
+# share/fonts/ (GTK computes sizes from one), share/doc/ (licences).
 # Usage: scripts/package-qemu.sh OUT
 #
 # Where a Debian archive is known to apt, QEMU is taken from bookworm and its backports, whatever this
@@ -14,13 +15,16 @@
 # To take newer packages remove the folder `qemu` of the build cache.
 #
 # Run it as: QEMU_MODULE_DIR=OUT/lib/qemu OUT/bin/qemu-system-x86_64 -L OUT/share/qemu …
+# With `-display gtk` also, so that GTK neither depends on the host's files nor loads plugins made for another GTK:
+#   FONTCONFIG_FILE=OUT/share/fonts/fonts.conf GIO_MODULE_DIR=OUT/share/none GDK_PIXBUF_MODULE_FILE=/dev/null
+#   GSETTINGS_BACKEND=memory GTK_THEME=Adwaita NO_AT_BRIDGE=1, and GTK_MODULES, GTK_PATH, GTK_IM_MODULE_FILE unset.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=scripts/qemu-bundle.conf
 . "$REPO/scripts/qemu-bundle.conf"
 
 roots=(qemu-system-x86 qemu-system-gui qemu-system-modules-opengl qemu-system-common qemu-system-data seabios)
-licence_package=base-files # the texts of the GPL and others, which Debian's copyright files only name
+plain_roots=(fonts-dejavu-core base-files) # the latter has the texts of the licences that the others only name
 # Dependencies not worth a download: they hold no library that we take.
 skipped='^lib(llvm|z3|icu|perl|db5|gl1-mesa-dri|glx-mesa|gtk-3-common|x11-data)|-(data|common|modules)$'
 
@@ -33,9 +37,9 @@ debian_source() {
     local -a wanted
     local -a apt_opts
     private_apt "$dir/.apt" bookworm bookworm-security bookworm-updates bookworm-backports
-    mapfile -t wanted < <(apt-get "${apt_opts[@]}" install -s "$licence_package" "${roots[@]/%//bookworm-backports}" |
+    mapfile -t wanted < <(apt-get "${apt_opts[@]}" install -s "${plain_roots[@]}" "${roots[@]/%//bookworm-backports}" |
         sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1 \2/p' |
-        awk -v skip="$skipped" '$1 ~ /^(lib|qemu-system-|seabios|base-files)/ && ($1 !~ skip || $1 ~ /^qemu/) {print $1 "=" $2}')
+        awk -v skip="$skipped" '$1 ~ /^(lib|qemu-system-|seabios|fonts-dejavu|base-files)/ && ($1 !~ skip || $1 ~ /^qemu/) {print $1 "=" $2}')
     ((${#wanted[@]})) || die "apt found no QEMU in bookworm-backports"
     say "downloading ${#wanted[@]} packages"
     (cd "$dir/.apt" && apt-get "${apt_opts[@]}" -qq download "${wanted[@]}" >/dev/null)
@@ -48,8 +52,8 @@ debian_source() {
     version=$(sed 's/^[0-9]*://; s/[^0-9.].*//' "$dir/qemu-system-x86/version")
     while IFS= read -r path; do
         : "${located[${path##*/}]:=$path}"
-    done < <(find "$dir"/*/usr/{bin,lib,share/qemu,share/seabios} "$dir"/*/lib \
-        \( -name '*.so' -o -name '*.so.*' -o -name '*.bin' -o -name qemu-system-x86_64 \) 2>/dev/null | sort)
+    done < <(find "$dir"/*/usr/{bin,lib,share/{qemu,seabios,fonts}} "$dir"/*/lib \
+        \( -name '*.so' -o -name DejaVuSans.ttf -o -name '*.so.*' -o -name '*.bin' -o -name qemu-system-x86_64 \) 2>/dev/null | sort)
 }
 
 # system_source: the QEMU of this system, its modules and firmware, and the loader's own list of libraries.
@@ -61,6 +65,7 @@ system_source() {
     while IFS= read -r path; do located[${path##*/}]=$path; done < <(
         "$system_qemu" -L help | sed 's/\r$//' | while IFS= read -r path; do find -L "$path" -maxdepth 1 -name '*.bin' 2>/dev/null; done
         find -L ${QEMU_MODULE_DIR:+"$QEMU_MODULE_DIR"} "$prefix"/lib*/qemu "$prefix"/lib/*/qemu -maxdepth 1 -name '*.so' 2>/dev/null)
+    located[DejaVuSans.ttf]=$(fc-match -f '%{file}' 'DejaVu Sans' 2>/dev/null) || true # or what it has instead
     located[qemu-system-x86_64]=$system_qemu
     version=$("$system_qemu" -version | sed -n 's/.*version \([0-9.]*\).*/\1/p')
 }
@@ -125,6 +130,22 @@ closure() {
     done
 }
 
+# fonts: one font for GTK's menus. Without any GTK 3 computes windows that are 32767 pixels high; with the
+# host's, fontconfig reads a configuration and a cache that may be too new for it, and scans every font.
+fonts() {
+    [ -n "${located[DejaVuSans.ttf]:-}" ] || return 0
+    mkdir -p "$bundle/share/fonts"
+    take "${located[DejaVuSans.ttf]}" "$bundle/share/fonts/${located[DejaVuSans.ttf]##*/}"
+    cat >"$bundle/share/fonts/fonts.conf" <<'END'
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig>
+  <dir prefix="relative">.</dir>
+  <cachedir prefix="xdg">fontconfig</cachedir>
+</fontconfig>
+END
+}
+
 # stub SONAME: a library with those functions of the real one that the bundle's objects import.
 stub() {
     local soname=$1 symbol version source=$work/stub.c map=$work/stub.map
@@ -163,7 +184,8 @@ build() {
         take "${located[$name]}" "$bundle/share/qemu/$name"
     done
     closure
-    licences=$work/$licence_package/usr/share/common-licenses
+    fonts
+    licences=$work/base-files/usr/share/common-licenses
     [ -d "$licences" ] || licences=/usr/share/common-licenses
     [ ! -d "$licences" ] || cp -rL "$licences" "$bundle/share/doc"
     for name in "${stubs[@]}"; do stub "$name"; done

@@ -3,7 +3,7 @@
 
 # configure ROOT TERMINAL
 configure() {
-    local root=$1 terminal=$2 terminals=$1/usr/lib/virtualghost/terminals group groups=() unit
+    local root=$1 terminal=$2 terminals=$1/usr/lib/virtualghost/terminals group groups=()
 
     # Git keeps only the x bit and no owner, so both are given here.
     tar -C "$REPO/assets/guest" --owner=0 --group=0 --mode='u=rwX,go=rX' -cf - . | tar -C "$root" --keep-directory-symlink -xf -
@@ -27,11 +27,7 @@ configure() {
     # An empty machine-id is no first boot: systemd makes one up for each run and asks nothing.
     : >"$root/etc/machine-id"
     rm -f "$root/var/lib/dbus/machine-id"
-    ln -sf /usr/lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
-    mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
-    for unit in virtualghost-session virtualghost-network; do
-        ln -s "../$unit.service" "$root/etc/systemd/system/multi-user.target.wants/"
-    done
+    ln -sf virtualghost.target "$root/etc/systemd/system/default.target"
 
     # Every time stamp is the same from here on: what the font cache records must be what the image holds.
     stamp "$root"

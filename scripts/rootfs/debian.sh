@@ -14,7 +14,7 @@ debian_packages=(
     bash bash-completion sudo passwd tzdata procps less nano
     apt ca-certificates curl iproute2 iputils-ping
     e2fsprogs                               # mkfs.ext4, which also packs this image
-    mesa-utils-bin                          # eglinfo, glxinfo: what renders here?
+    mesa-utils                              # glxinfo: what renders here?
 )
 
 # debian_apt: a private apt for SUITE in the build cache, so that downloads serve every later build.
@@ -48,7 +48,7 @@ bootstrap() {
     debian_apt
     include=$(IFS=,; printf '%s' "${debian_packages[*]},${debian_terminal[*]}")
     # shellcheck disable=SC2016 # $1 is for the hook's own shell
-    mmdebstrap --mode=root --variant=apt --format=directory --include="$include" \
+    mmdebstrap --quiet --mode=root --variant=apt --format=directory --include="$include" \
         --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='APT::Install-Recommends "false"' \
         --skip=chroot/mount,essential/unlink \
         --setup-hook='mkdir -p "$1/var/cache/apt/archives"' \

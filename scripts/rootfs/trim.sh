@@ -21,8 +21,10 @@ masked_units=(
     systemd-random-seed.service systemd-journal-flush.service systemd-pstore.service systemd-backlight@.service
     systemd-rfkill.service systemd-rfkill.socket systemd-hibernate-clear.service
     # The kernel has its drivers built in and no binary formats to register.
-    systemd-modules-load.service kmod-static-nodes.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount
+    systemd-modules-load.service kmod-static-nodes.service modprobe@.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount
     proc-sys-fs-binfmt_misc.mount
+    # Device nodes are the kernel's, their permissions udev's, whose rules come with the image.
+    systemd-tmpfiles-setup-dev-early.service systemd-tmpfiles-setup-dev.service systemd-udev-load-credentials.service
     # Measured boot, without a TPM.
     systemd-pcrmachine.service systemd-pcrphase-sysinit.service systemd-pcrphase.service systemd-pcrphase-initrd.service
     systemd-pcrextend.socket systemd-pcrlock.socket systemd-tpm2-setup.service systemd-tpm2-setup-early.service
@@ -30,6 +32,7 @@ masked_units=(
     systemd-creds.socket systemd-sysext.socket systemd-hostnamed.socket systemd-initctl.socket
     # Kernel file systems for debugging and tuning; mount one by hand when it is wanted.
     sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount dev-hugepages.mount
+    sys-fs-fuse-connections.mount run-lock.mount
     # /tmp stays on the disk, which is thrown away too and larger than the memory.
     tmp.mount
     # The root file system is mounted read-write by the kernel, without fsck: every run starts from the same image.

@@ -29,8 +29,10 @@ a_configuration_as_asked_for_passes() {
 }
 
 every_option_that_is_not_set_as_asked_is_named() {
-    printf '# a group\nCONFIG_GONE=y\nCONFIG_BITS=32\nCONFIG_NAME="a b"\nCONFIG_STAYS=n\nCONFIG_FINE=y\n' >"$tmp/fragment"
-    printf '# CONFIG_GONE is not set\nCONFIG_BITS=28\nCONFIG_NAME="a"\nCONFIG_STAYS=y\nCONFIG_FINE=y\n' >"$tmp/final"
+    printf '%s\n' '# a group' CONFIG_GONE=y CONFIG_BITS=32 'CONFIG_NAME="a b"' CONFIG_STAYS=n CONFIG_FINE=y \
+        >"$tmp/fragment"
+    printf '%s\n' '# CONFIG_GONE is not set' CONFIG_BITS=28 'CONFIG_NAME="a"' CONFIG_STAYS=y CONFIG_FINE=y \
+        >"$tmp/final"
     refused "CONFIG_GONE=y is asked for in $tmp/fragment, but it is n" "$tmp/fragment" "$tmp/final"
     refused 'CONFIG_BITS=32' "$tmp/fragment" "$tmp/final"
     refused 'CONFIG_NAME="a b"' "$tmp/fragment" "$tmp/final"
@@ -65,10 +67,11 @@ the_kernel_comes_up_through_pvh_and_its_panic_reaches_qemu() {
     fi
     readelf -n "$kernel" | grep -q Xen || die "$kernel has no PVH note"
     status=0
-    QEMU_MODULE_DIR=$qemu/lib/qemu timeout 120 "$qemu/bin/qemu-system-x86_64" -L "$qemu/share/qemu" -nodefaults -no-reboot \
-        -machine q35 -accel tcg -cpu max -smp 2 -m 512 -display none -serial "file:$log" \
-        -device pvpanic-pci -action panic=exit-failure -kernel "$kernel" -append "root=/dev/vda console=ttyS0 panic=-1" || status=$?
-    grep -q 'Unable to mount root fs' "$log" || die "no panic for want of a root; the console ends with: $(tail -20 "$log")"
+    QEMU_MODULE_DIR=$qemu/lib/qemu timeout 120 "$qemu/bin/qemu-system-x86_64" -L "$qemu/share/qemu" \
+        -nodefaults -no-reboot -machine q35 -accel tcg -cpu max -smp 2 -m 512 -display none -serial "file:$log" \
+        -device pvpanic-pci -action panic=exit-failure \
+        -kernel "$kernel" -append "root=/dev/vda console=ttyS0 panic=-1" || status=$?
+    grep -q 'Unable to mount root fs' "$log" || die "no panic for want of a root; the console ends: $(tail -20 "$log")"
     # A panic that pvpanic doesn't report would end in a reboot, and QEMU with 0.
     ((status == 1)) || die "QEMU didn't see the panic (status $status)"
 }

@@ -78,7 +78,7 @@ no_passwords() { ! content /etc/shadow | grep -qvE '^[^:]+:[!*]+:'; }
 check "no user has a password" no_passwords
 empty_machine_id() { present /etc/machine-id && [ -z "$(content /etc/machine-id)" ]; }
 check "there is no first boot and no fixed machine-id" empty_machine_id
-session_enabled() { present /etc/systemd/system/multi-user.target.wants/virtualghost-session.service; }
+session_enabled() { present /etc/systemd/system/virtualghost.target; }
 check "the session starts at boot" session_enabled
 check "no logs are left from the build" absent /var/log/dpkg.log
 
