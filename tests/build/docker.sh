@@ -4,9 +4,9 @@
 # root file system has to be the one that a build without a container gives.
 # Usage: [LAB=1] tests/build/docker.sh
 # shellcheck disable=SC2016 # programs for other shells
-# shellcheck source=../../scripts/lib.sh
+# shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
-# shellcheck source=check.sh
+# shellcheck source=tests/build/check.sh
 . "$REPO/tests/build/check.sh"
 need podman mmdebstrap jq zstd
 unset CONTAINER FLAVOUR GHOSTTY
