@@ -3,11 +3,11 @@
 # the image. The stubs hold this machine's own programs where the build runs something in the root.
 # Usage: tests/build/arch.sh
 # shellcheck disable=SC2016 # programs for other shells
-# shellcheck source=../../scripts/lib.sh
+# shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
-# shellcheck source=check.sh
+# shellcheck source=tests/build/check.sh
 . "$REPO/tests/build/check.sh"
-# shellcheck source=../../scripts/rootfs/arch.sh
+# shellcheck source=scripts/rootfs/arch.sh
 . "$REPO/scripts/rootfs/arch.sh"
 need pacman bsdtar gpg gpgconf zstd debugfs jq
 work=$(mktemp -d)

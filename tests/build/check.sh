@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Counts checks. Source it after scripts/lib.sh; end with `finish`.
+# Counts checks. Source it after scripts/lib.sh; set work to a folder of the test's own; end with `finish`.
+# shellcheck disable=SC2154 # work
 passed=0 failed=0
 
 pass() { passed=$((passed + 1)) && echo "ok: $*"; }

@@ -4,10 +4,10 @@
 # when it is linked; the real ones must be in the image when it runs.
 # Usage: tests/build/ghostty.sh
 # shellcheck disable=SC2016,SC2153,SC2154 # quoted for another shell; debian.sh sets SUITE and apt_dir
-# shellcheck source=../../scripts/lib.sh
+# shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
 . "$REPO/scripts/rootfs/debian.sh"
-# shellcheck source=check.sh
+# shellcheck source=tests/build/check.sh
 . "$REPO/tests/build/check.sh"
 need gcc dpkg-deb mmdebstrap readelf jq
 work=$(mktemp -d)
