@@ -106,12 +106,24 @@ pub enum Stage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     /// The guest powered itself off; with the status of the terminal's shell, if it told one.
-    PoweredOff { session_status: Option<i32> },
+    PoweredOff {
+        session_status: Option<i32>,
+    },
     /// Stopped on request; `clean` if the guest powered off by itself within the limit.
-    Stopped { by: StopCause, clean: bool },
+    Stopped {
+        by: StopCause,
+        clean: bool,
+    },
     /// Something that the launch can do without does not work here: start again without it.
-    RungFailed { failure: Failure, because: String, tails: Tails },
-    Died { reason: String, tails: Tails },
+    RungFailed {
+        failure: Failure,
+        because: String,
+        tails: Tails,
+    },
+    Died {
+        reason: String,
+        tails: Tails,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

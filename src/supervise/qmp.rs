@@ -92,7 +92,9 @@ mod tests {
             Some(Message::Status("internal-error".into()))
         );
         assert_eq!(
-            read(r#"{"timestamp": {}, "event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}"#),
+            read(
+                r#"{"timestamp": {}, "event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}"#
+            ),
             Some(Message::Shutdown { reason: "guest-shutdown".into() })
         );
         assert_eq!(read("{\"event\": \"STOP\"}\r"), Some(Message::Stop));
@@ -100,7 +102,9 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_passed_over() {
-        for line in ["", "garbage", "[]", "3", r#"{"event":"NEW"}"#, r#"{"return":{}}"#, r#"{"error":{}}"#, "{"] {
+        for line in
+            ["", "garbage", "[]", "3", r#"{"event":"NEW"}"#, r#"{"return":{}}"#, r#"{"error":{}}"#, "{"]
+        {
             assert_eq!(parse(line.as_bytes()), None, "{line}");
         }
     }
