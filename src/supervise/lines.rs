@@ -31,38 +31,34 @@ impl Lines {
     }
 }
 
-/// The last lines of a stream, clean.
+/// The last lines of a stream.
 pub struct Tail {
     lines: Lines,
-    kept: VecDeque<String>,
+    kept: VecDeque<Vec<u8>>,
 }
 
 impl Tail {
     const KEPT: usize = 40;
     const LINE_BYTES: usize = 1000;
 
-    pub fn push(&mut self, bytes: &[u8]) {
-        self.push_and(bytes, |_| ());
-    }
-
-    /// As [`Tail::push`]; `each` sees every line that ended, clean.
-    pub fn push_and(&mut self, bytes: &[u8], mut each: impl FnMut(&str)) {
+    /// `each` sees every line that ended, as it came.
+    pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) {
         let kept = &mut self.kept;
         self.lines.push(bytes, |line| {
-            let line = clean(line);
-            each(&line);
-            if !line.is_empty() {
+            each(line);
+            if !line.trim_ascii().is_empty() {
                 if kept.len() == Self::KEPT {
                     kept.pop_front();
                 }
-                kept.push_back(line);
+                kept.push_back(line.to_vec());
             }
         });
     }
 
+    /// Clean.
     pub fn lines(&self) -> Vec<String> {
-        let rest = Some(clean(self.lines.rest())).filter(|line| !line.is_empty());
-        self.kept.iter().cloned().chain(rest).collect()
+        let all = self.kept.iter().map(Vec::as_slice).chain([self.lines.rest()]);
+        all.map(clean).filter(|line| !line.is_empty()).collect()
     }
 }
 
@@ -132,9 +128,9 @@ mod tests {
     fn the_tail_keeps_the_last_lines_and_the_one_not_ended() {
         let mut tail = Tail::default();
         for n in 0..100 {
-            tail.push(format!("line {n}\r\n\r\n").as_bytes());
+            tail.push(format!("line {n}\r\n\r\n").as_bytes(), |_| ());
         }
-        tail.push(b"login: ");
+        tail.push(b"login: ", |_| ());
         let lines = tail.lines();
         assert_eq!(lines.len(), Tail::KEPT + 1);
         assert_eq!((lines[0].as_str(), lines[Tail::KEPT].as_str()), ("line 60", "login:"));

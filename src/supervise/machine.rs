@@ -167,16 +167,13 @@ impl Machine {
     fn on_qmp(&mut self, message: Message, now: Instant) -> Vec<Action> {
         match message {
             Message::Greeting => vec![Action::Send(Command::Capabilities)],
+            // QEMU sends no events before, so it may have stopped unheard.
             Message::Negotiated => {
                 self.commands = true;
-                vec![]
+                self.ask_status()
             }
-            // -no-shutdown or a pause asked for in the window is no failure: why it stopped decides.
-            Message::Stop if self.outcome.is_none() && self.commands && !self.asked_status => {
-                self.asked_status = true;
-                vec![Action::Send(Command::Status)]
-            }
-            Message::Stop => vec![],
+            // A pause asked for in the window is no failure: why it stopped decides.
+            Message::Stop => self.ask_status(),
             Message::Status(status) => self.on_status(&status, now),
             Message::Powerdown if self.pressed || self.outcome.is_some() => vec![],
             // Nobody asked over QMP, so it was the window.
@@ -190,6 +187,13 @@ impl Machine {
         }
     }
 
+    fn ask_status(&mut self) -> Vec<Action> {
+        if self.outcome.is_some() || std::mem::replace(&mut self.asked_status, true) {
+            return vec![];
+        }
+        vec![Action::Send(Command::Status)]
+    }
+
     fn on_status(&mut self, status: &str, now: Instant) -> Vec<Action> {
         self.asked_status = false;
         let outcome = match status {
@@ -200,6 +204,7 @@ impl Machine {
             "internal-error" => died("QEMU stopped at an internal error"),
             "io-error" => died("QEMU can't write the VM's disk (is the host's disk full?)"),
             "guest-panicked" => return self.panicked(now),
+            "shutdown" => Outcome::PoweredOff,
             _ => return vec![],
         };
         self.ends_as(outcome);

@@ -17,6 +17,9 @@ use std::thread;
 /// Events that may wait; a QEMU that sends more is slowed down.
 const WAITING: usize = 64;
 
+/// systemd's first words; the name after it is coloured.
+const WELCOME: &[u8] = b"Welcome to ";
+
 /// How many messages of the guest's reach the log.
 const GUEST_MESSAGES: usize = 1000;
 
@@ -104,7 +107,7 @@ fn read_console(
                 let _ = events.send(Event::ConsoleByte);
             }
             let mut welcomes = false;
-            lock(&tail).push_and(bytes, |line| welcomes |= line.contains("Welcome to "));
+            lock(&tail).push(bytes, |line| welcomes |= line.windows(WELCOME.len()).any(|w| w == WELCOME));
             if welcomes && !std::mem::replace(&mut welcomed, true) {
                 let _ = events.send(Event::Welcome);
             }
@@ -141,7 +144,7 @@ fn read_stderr(
     move || {
         drain(stream, |bytes| {
             log.append(bytes);
-            lock(&tail).push(bytes);
+            lock(&tail).push(bytes, |_| ());
         });
         drop(events);
     }

@@ -1,6 +1,6 @@
 //! How a VM that came up ends, and how it is ended.
 
-use crate::scene::{LONG, Scene, is_gone, pid_in};
+use crate::scene::{BOOT, Scene, eventually, is_gone, pid_in};
 use std::time::Duration;
 use virtualghost::supervise::{End, Stage, StopCause};
 
@@ -43,8 +43,7 @@ fn a_request_to_stop_powers_the_guest_off() {
 
 #[test]
 fn a_guest_that_ignores_its_power_button_is_quit() {
-    // The step comes before READY is read: the fake knows it by the time of the request.
-    let scene = Scene::new(["ignore-powerdown"].into_iter().chain(crate::scene::BOOT))
+    let scene = Scene::new(["ignore-powerdown"].into_iter().chain(BOOT))
         .stopped_at_ready(1)
         .limits(|limits| limits.poweroff = SHORT);
     let seen = scene.play();
@@ -54,7 +53,7 @@ fn a_guest_that_ignores_its_power_button_is_quit() {
 
 #[test]
 fn a_qemu_that_ignores_everything_is_killed() {
-    let scene = Scene::new(["ignore-powerdown", "ignore-quit"].into_iter().chain(crate::scene::BOOT))
+    let scene = Scene::new(["ignore-powerdown", "ignore-quit"].into_iter().chain(BOOT))
         .stopped_at_ready(1)
         .limits(|limits| (limits.poweroff, limits.quit) = (SHORT, SHORT));
     assert_eq!(scene.end(), End::Stopped { by: StopCause::Signal, clean: false });
@@ -62,9 +61,9 @@ fn a_qemu_that_ignores_everything_is_killed() {
 
 #[test]
 fn who_asks_again_does_not_wait_for_the_limits() {
-    let deaf = || Scene::new(["ignore-powerdown"].into_iter().chain(crate::scene::BOOT));
+    let deaf = || Scene::new(["ignore-powerdown"].into_iter().chain(BOOT));
     assert_eq!(deaf().stopped_at_ready(2).end(), End::Stopped { by: StopCause::Signal, clean: false });
-    let deafer = || Scene::new(["ignore-powerdown", "ignore-quit"].into_iter().chain(crate::scene::BOOT));
+    let deafer = || Scene::new(["ignore-powerdown", "ignore-quit"].into_iter().chain(BOOT));
     assert_eq!(deafer().stopped_at_ready(3).end(), End::Stopped { by: StopCause::Signal, clean: false });
 }
 
@@ -113,9 +112,8 @@ fn garbage_on_every_channel_is_passed_over() {
 #[test]
 fn nothing_stays_behind() {
     let descriptors = || std::fs::read_dir("/dev/fd").unwrap().count();
-    let scene = Scene::booted(["guest-poweroff"]);
+    let mut scene = Scene::booted(["guest-poweroff"]);
     let pid_path = scene.folder.path().join("pid");
-    let mut scene = scene;
     scene.launch.args.insert(0, format!("write-pid={}", pid_path.display()).into());
     scene.end();
     assert!(is_gone(pid_in(&pid_path)));
@@ -126,8 +124,7 @@ fn nothing_stays_behind() {
     }
     assert!(descriptors() < before + 100);
     let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
-    crate::scene::eventually("the readers end", || (threads() < 100).then_some(()));
-    assert!(LONG > SHORT);
+    eventually("the readers end", || (threads() < 100).then_some(()));
 }
 
 #[test]

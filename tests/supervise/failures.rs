@@ -52,6 +52,8 @@ fn a_crash_without_a_word_names_the_signal() {
 fn an_internal_error_is_the_accelerators_until_the_session_is_ready() {
     let early = Scene::new(["greet", "console=x", "internal-error"]).accelerated();
     assert_eq!(failed(early.end()).0, Failure::Accelerator);
+    let before_qmp = Scene::new(["console=x", "internal-error", "greet"]).accelerated();
+    assert_eq!(failed(before_qmp.end()).0, Failure::Accelerator);
     assert!(died(Scene::booted(["internal-error"]).accelerated().end()).0.contains("internal error"));
     assert!(died(Scene::new(["greet", "internal-error"]).end()).0.contains("internal error"));
 }

@@ -13,12 +13,14 @@ use std::io::{self, BufRead, Write};
 use std::os::fd::FromRawFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-const FLOOD_BYTES: usize = 40 << 20;
+const FLOOD_BYTES: usize = 20 << 20;
 
 static STATUS: Mutex<&str> = Mutex::new("running");
+static NEGOTIATED: AtomicBool = AtomicBool::new(false);
 static IGNORES_POWERDOWN: AtomicBool = AtomicBool::new(false);
 static IGNORES_QUIT: AtomicBool = AtomicBool::new(false);
 
@@ -31,7 +33,9 @@ fn main() {
         match verb {
             "greet" => {
                 say(&json!({ "QMP": { "version": {}, "capabilities": [] } }));
-                thread::spawn(take_commands);
+                let (negotiated, wait) = channel();
+                thread::spawn(|| take_commands(negotiated));
+                wait.recv().unwrap();
             }
             "console" => console.write_all(bytes.as_bytes()).unwrap(),
             "control" => control.write_all(bytes.as_bytes()).unwrap(),
@@ -80,12 +84,16 @@ fn main() {
 }
 
 /// QEMU's main loop, as far as it takes commands.
-fn take_commands() {
+fn take_commands(negotiated: Sender<()>) {
     for line in io::stdin().lock().lines() {
         let command: Value = serde_json::from_str(&line.unwrap()).unwrap();
         let status = *STATUS.lock().unwrap();
         say(&json!({ "return": { "status": status }, "id": command["id"] }));
         match command["execute"].as_str().unwrap() {
+            "qmp_capabilities" => {
+                NEGOTIATED.store(true, Ordering::Relaxed);
+                negotiated.send(()).unwrap();
+            }
             "system_powerdown" => {
                 event("POWERDOWN", json!({}));
                 power_button();
@@ -112,7 +120,11 @@ fn shut_down(reason: &str) {
     event("STOP", json!({}));
 }
 
+/// Before the launcher has negotiated, QEMU drops its events.
 fn event(name: &str, data: Value) {
+    if !NEGOTIATED.load(Ordering::Relaxed) {
+        return;
+    }
     say(&json!({ "timestamp": { "seconds": 1, "microseconds": 2 }, "event": name, "data": data }));
 }
 

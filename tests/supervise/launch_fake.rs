@@ -12,7 +12,7 @@ fn main() -> anyhow::Result<()> {
     let launch = Launch {
         program,
         args: words.collect::<Vec<OsString>>(),
-        environment: Vec::new(),
+        environment: std::env::vars_os().collect(),
         channels: Channels { console: Channel::Descriptor(3), control: Channel::Descriptor(4) },
         console_log: folder.join("console.log"),
         qemu_log: folder.join("qemu.log"),
