@@ -63,10 +63,16 @@ system_source() {
     local name path prefix
     prefix=$(dirname "$(dirname "$system_qemu")")
     while read -r name path; do : "${located[$name]:=$path}"; done < <(
-        ldconfig -p 2>/dev/null | sed -n 's/^\s*\(\S*\) (.*x86-64.*) => \(.*\)/\1 \2/p')
+        PATH=$PATH:/sbin ldconfig -p | sed -n 's/^\s*\(\S*\) (.*x86-64.*) => \(.*\)/\1 \2/p')
+    # What lies beside the program counts more: a QEMU in a folder of its own may have its own libraries.
     while IFS= read -r path; do located[${path##*/}]=$path; done < <(
-        "$system_qemu" -L help | sed 's/\r$//' | while IFS= read -r path; do find -L "$path" -maxdepth 1 -name '*.bin' 2>/dev/null; done
-        find -L ${QEMU_MODULE_DIR:+"$QEMU_MODULE_DIR"} "$prefix"/lib*/qemu "$prefix"/lib/*/qemu -maxdepth 1 -name '*.so' 2>/dev/null)
+        {
+            "$system_qemu" -L help
+            printf '%s\n' "$prefix"/share/qemu ${QEMU_MODULE_DIR:+"$QEMU_MODULE_DIR"} "$prefix"/lib*/qemu "$prefix"/lib/*/qemu
+            [ "$prefix" = /usr ] || printf '%s\n' "$prefix"/lib{,64}
+        } | while IFS= read -r path; do
+            find -L "$path" -maxdepth 1 \( -name '*.so' -o -name '*.so.*' -o -name '*.bin' \) 2>/dev/null || true
+        done)
     located[DejaVuSans.ttf]=$(fc-match -f '%{file}' 'DejaVu Sans' 2>/dev/null) || true # or what it has instead
     located[qemu-system-x86_64]=$system_qemu
     version=$("$system_qemu" -version | sed -n 's/.*version \([0-9.]*\).*/\1/p')
@@ -107,7 +113,9 @@ take() {
     mkdir -p "$bundle/share/doc/$name"
     find -L "$licences" -maxdepth 1 -type f \( -name copyright -o -path '*/licenses/*' \) \
         -exec cp -L --no-preserve=mode -t "$bundle/share/doc/$name" {} + || true
-    [ -n "$(ls "$bundle/share/doc/$name")" ] || die "package $name has no licence file in $licences"
+    [ -z "$(ls "$bundle/share/doc/$name")" ] || return 0
+    [ -n "$system_qemu" ] || die "package $name has no licence file in $licences"
+    printf '%s %s: its licence is told by the system that it is from.\n' "$name" "$version" >"$bundle/share/doc/$name/copyright"
 }
 
 # closure: copies the libraries that the bundle's objects need, those that they need, and so on.
