@@ -1,4 +1,4 @@
-//! Packs `assets/build/{kernel,rootfs,qemu}` into `OUT_DIR/payload`, which `src/assets` embeds. Where one of
+//! Packs `assets/build/{kernel,rootfs,qemu}` into `OUT_DIR/payload`, which `src/main.rs` embeds. Where one of
 //! them is missing, the payload is empty: the program builds, its tests run, and it says what it lacks.
 //!
 //! `VIRTUALGHOST_ZSTD_LEVEL` (1 to 22) sets the level; unset, a fast one. The best is for what is given away.

@@ -1,7 +1,7 @@
 //! One short function per subcommand: the pipeline on one screen.
 
 use crate::assets::clean::{self, Cleaned};
-use crate::assets::{self, progress};
+use crate::assets::{self, Blobs, progress};
 use crate::cli::{Cli, Command, ConfigArgs, RunArgs};
 use crate::config::{Config, Layer, template};
 use crate::error::{Error, Result};
@@ -18,13 +18,13 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Does what the command line says, and prints the error if there is one.
-pub fn main() -> ExitCode {
+/// Does what the command line says, and prints the error if there is one. `blobs` is what the executable carries.
+pub fn main(blobs: &'static Blobs) -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(cli.verbose);
     let done = match &cli.command {
-        None => run(&cli.run),
-        Some(Command::Run(args)) => run(args),
+        None => run(&cli.run, blobs),
+        Some(Command::Run(args)) => run(args, blobs),
         Some(Command::Config(args)) => config(args),
         Some(Command::Clean { dry_run }) => clean(*dry_run),
     };
@@ -34,12 +34,12 @@ pub fn main() -> ExitCode {
     })
 }
 
-fn run(args: &RunArgs) -> Result<ExitCode> {
+fn run(args: &RunArgs, blobs: &'static Blobs) -> Result<ExitCode> {
     let folders = Folders::find()?;
     let config = merged_config(&folders, args.layer())?;
     let facts = host::probe();
     let spec = plan::plan(&facts, &config, &args.name)?;
-    let parts = Parts::check(&spec)?;
+    let parts = Parts::check(&spec, blobs)?;
     if args.dry_run {
         return dry_run(&spec, &parts, &folders);
     }

@@ -1,7 +1,7 @@
 //! Where the parts of this VM come from: each is a file of the user's own, or the executable carries it.
 //! Joins the plan's sources with the assets; looks at the user's files before anything starts.
 
-use crate::assets::{self, AssetError, Installed, Payload, own, progress};
+use crate::assets::{self, AssetError, Blobs, Installed, Payload, own, progress};
 use crate::config::Source;
 use crate::error::{Error, Kind, Result};
 use crate::folders::Folders;
@@ -21,13 +21,13 @@ pub struct Parts {
 impl Parts {
     /// # Errors
     /// A file of the user's is not what it should be, or a part is needed that the executable does not carry.
-    pub fn check(spec: &VmSpec) -> Result<Self> {
+    pub fn check(spec: &VmSpec, blobs: &'static Blobs) -> Result<Self> {
         let kernel = own_file(&spec.kernel, own::check_kernel)?;
         let rootfs = own_file(&spec.rootfs, own::check_rootfs)?;
         let qemu = own_file(&spec.qemu, own::check_program)?;
         let all_own = kernel.is_some() && rootfs.is_some() && qemu.is_some();
         let payload =
-            if all_own { None } else { Some(assets::embedded()?.ok_or(AssetError::NothingEmbedded)?) };
+            if all_own { None } else { Some(Payload::embedded(blobs)?.ok_or(AssetError::NothingEmbedded)?) };
         Ok(Self { kernel, rootfs, qemu, payload })
     }
 

@@ -54,7 +54,7 @@ mod tests;
 pub use error::AssetError;
 pub use lease::{Lease, User};
 pub use manifest::{Kernel, Qemu, Rootfs};
-pub use payload::{Payload, embedded};
+pub use payload::{Blobs, Payload};
 pub use progress::Progress;
 
 use crate::units::VmName;

@@ -3,11 +3,11 @@
 
 use super::error::{AssetError, Result};
 use super::manifest::{Chunk, Kernel, Manifest, Qemu, Rootfs, blob_name, stays_inside};
-use include_dir::{Dir, include_dir};
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-static EMBEDDED: Dir = include_dir!("$OUT_DIR/payload");
+/// The folder that `build.rs` made, embedded by `main.rs`; empty where there was nothing to pack.
+pub type Blobs = include_dir::Dir<'static>;
 
 pub struct Payload {
     manifest: Manifest,
@@ -25,14 +25,14 @@ pub(super) struct Member<'a> {
     blob: &'a [u8],
 }
 
-/// What this executable carries; nothing where it was built without blobs.
-pub fn embedded() -> Result<Option<Payload>> {
-    let Some(manifest) = EMBEDDED.get_file("manifest.json") else { return Ok(None) };
-    Payload::new(manifest.contents(), |blob| EMBEDDED.get_file(blob).map(|file| file.contents().into()))
-        .map(Some)
-}
-
 impl Payload {
+    /// What this executable carries; nothing where it was built without blobs.
+    pub fn embedded(blobs: &'static Blobs) -> Result<Option<Self>> {
+        let Some(manifest) = blobs.get_file("manifest.json") else { return Ok(None) };
+        Self::new(manifest.contents(), |blob| blobs.get_file(blob).map(|file| file.contents().into()))
+            .map(Some)
+    }
+
     pub(super) fn new(manifest: &[u8], blob: impl Fn(&str) -> Option<Cow<'static, [u8]>>) -> Result<Self> {
         let digest = blake3::hash(manifest).to_hex()[..DIGEST_LENGTH].to_owned();
         let manifest: Manifest = serde_json::from_slice(manifest)
