@@ -41,13 +41,14 @@ deps-test:
 	@scripts/install-deps.sh build test
 
 # What goes into the executable. Each component is one folder made by one script, with a manifest.json;
-# the script asks the build cache first, so a new clone rebuilds nothing that was built before.
+# the script asks the build cache first, so a new clone rebuilds nothing that was built before. Where there
+# is no apt, and for Arch, the same script runs in a container.
 .PHONY: assets package-qemu docker-build
 assets: $(KERNEL) $(ROOTFS) ## The guest's kernel and root filesystem (FLAVOUR=, GHOSTTY=)
 package-qemu: $(QEMU) ## The relocatable QEMU
 
-docker-build: ## Kernel and root filesystem in a container (CONTAINER=, FLAVOUR=arch by default)
-	scripts/docker-build.sh $(BUILD)
+docker-build: ## Kernel, root filesystem and QEMU in a container (CONTAINER=, FLAVOUR=arch by default)
+	scripts/docker-build.sh
 
 # Changes when a setting does, and only then: what was built for other settings is built anew.
 SETTINGS := $(BUILD)/.settings
@@ -57,29 +58,47 @@ $(SETTINGS): FORCE
 	@now='$(FLAVOUR) $(if $(GHOSTTY),$(shell sha256sum <"$(GHOSTTY)"))'; \
 	    [ "$$(cat $@ 2>/dev/null)" = "$$now" ] || echo "$$now" >$@
 
+APT := $(shell command -v apt-get)
 COMMON := scripts/lib.sh
 $(KERNEL): scripts/build-kernel.sh scripts/check-kernel-config.sh $(COMMON) $(wildcard docker/kernel/*)
-	scripts/build-kernel.sh $(@D)
+	$(if $(APT),scripts/build-kernel.sh $(@D),scripts/docker-build.sh kernel)
+$(ROOTFS): scripts/build-rootfs.sh $(wildcard scripts/rootfs/*) $(COMMON) $(SETTINGS) $(shell find assets/guest -type f)
+	FLAVOUR='$(FLAVOUR)' GHOSTTY='$(GHOSTTY)' \
+	    $(if $(filter arch,$(FLAVOUR)),scripts/docker-build.sh rootfs,scripts/build-rootfs.sh $(@D))
 $(QEMU): scripts/package-qemu.sh scripts/qemu-bundle.conf scripts/qemu-window.c $(COMMON)
 	scripts/package-qemu.sh $(@D)
-$(ROOTFS): scripts/build-rootfs.sh $(wildcard scripts/rootfs/*) $(COMMON) $(SETTINGS) $(shell find assets/guest -type f)
-	FLAVOUR='$(FLAVOUR)' GHOSTTY='$(GHOSTTY)' scripts/build-rootfs.sh $(@D)
 
 # Tests, from the cheapest to the dearest.
-BUILD_TESTS := $(wildcard tests/build/*.sh)
-.PHONY: lint test lab bench
-lint: deps-test ## Formatting, clippy, shellcheck
+.PHONY: lint test-build test lab
+lint: deps-test ## Formatting, clippy, shellcheck, the crates' licences
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	shellcheck -x scripts/*.sh scripts/rootfs/*.sh tests/build/*.sh .ci/run
+	scripts/check-licences.sh
 
-test: deps-test lint build ## Everything that CI runs
+test-build: deps-test build
+	tests/build/licences.sh
+	tests/build/kernel.sh
+	tests/build/qemu-bundle.sh $(BUILD)/qemu
+	tests/build/rootfs.sh $(BUILD)/rootfs
+	tests/build/ghostty.sh
+	tests/build/arch.sh
+	tests/build/docker.sh
+
+boot_test = VIRTUALGHOST_EXECUTABLE=$(abspath $(EXECUTABLE)) $(CARGO) test --test boot -- --test-threads=1 --nocapture
+
+test: lint build ## Everything that CI runs
 	$(CARGO) test
-	set -e; for t in $(BUILD_TESTS); do echo "== $$t"; $$t; done
-	VIRTUALGHOST_EXECUTABLE=$(abspath $(EXECUTABLE)) $(CARGO) test --test boot -- --test-threads=1 --nocapture
+	$(MAKE) test-build
+	$(boot_test)
 
 lab: test ## The long tests too
-	set -e; for t in $(BUILD_TESTS); do echo "== $$t"; LAB=1 $$t; done
+	tests/build/rootfs.sh --rebuild
+	LAB=1 tests/build/docker.sh
+
+.PHONY: bench
+bench: build ## Measure the launcher against its goals
+	scripts/bench.sh $(EXECUTABLE)
 
 .PHONY: clean
 clean: ## Remove build outputs (the build cache and VMs' files stay)

@@ -20,8 +20,10 @@ const PASSED: &[&str] = &[
     "XDG_*",
     "DBUS_SESSION_BUS_ADDRESS",
     "DESKTOP_STARTUP_ID",
-    "GDK_*",
-    "GTK_*",
+    "GDK_BACKEND",
+    "GDK_SCALE",
+    "GDK_DPI_SCALE",
+    "GTK_IM_MODULE",
     "QT_SCALE_FACTOR",
     "SDL_*",
     "XCURSOR_*",
@@ -51,6 +53,16 @@ const PASSED: &[&str] = &[
     "NUMBER_OF_PROCESSORS",
 ];
 
+/// The bundle's GTK is as its own packages made it: what the host has for another GTK (its modules, image
+/// loaders, settings, theme) would not fit it. An accessibility bus can't be started from the sandbox.
+const BUNDLED_GTK: &[(&str, &str)] = &[
+    ("GDK_PIXBUF_MODULE_FILE", "/dev/null"),
+    ("GIO_MODULE_DIR", "/nonexistent"),
+    ("GSETTINGS_BACKEND", "memory"),
+    ("GTK_THEME", "Adwaita"),
+    ("NO_AT_BRIDGE", "1"),
+];
+
 /// The whole environment for QEMU, of the launcher's own `vars`.
 pub fn environment(
     spec: &VmSpec,
@@ -64,11 +76,12 @@ pub fn environment(
         ("TMPDIR", overlay_folder),
         ("TMP", overlay_folder),
         ("TEMP", overlay_folder),
-        // GTK would otherwise look for an accessibility bus, which a sandboxed QEMU can't start.
-        ("NO_AT_BRIDGE", "1".as_ref()),
     ];
-    if let Some(bundle) = &paths.qemu.bundle {
+    let fonts = paths.qemu.bundle.as_ref().map(|bundle| bundle.data.join("../fonts/fonts.conf"));
+    if let (Some(bundle), Some(fonts)) = (&paths.qemu.bundle, &fonts) {
         ours.push(("QEMU_MODULE_DIR", bundle.modules.as_os_str()));
+        ours.push(("FONTCONFIG_FILE", fonts.as_os_str()));
+        ours.extend(BUNDLED_GTK.iter().map(|(name, value)| (*name, OsStr::new(value))));
     }
     if spec.window.value == Window::Gtk {
         // For the bundle's window library (scripts/qemu-window.c): gtk itself has no option for it.
