@@ -61,12 +61,13 @@ pub fn classify(qemu_tail: &[String], accelerated: bool) -> Option<(Failure, Str
     )
 }
 
-/// QEMU's line without its own name before it.
+/// QEMU's line without its own name, and "error", before it.
 pub fn said(line: &str) -> String {
-    match line.split_once(": ") {
-        Some((program, rest)) if program.contains("qemu") && !program.contains(' ') => rest.to_owned(),
-        _ => line.to_owned(),
-    }
+    let said = match line.split_once(": ") {
+        Some((program, rest)) if program.contains("qemu") && !program.contains(' ') => rest,
+        _ => line,
+    };
+    said.strip_prefix("error: ").unwrap_or(said).to_owned()
 }
 
 #[cfg(test)]
@@ -111,7 +112,9 @@ mod tests {
 
     #[test]
     fn the_reason_is_qemus_own_line() {
-        let tail = ["qemu-system-x86_64: OpenGL is not supported by display backend 'gtk'".to_owned()];
-        assert_eq!(classify(&tail, true).unwrap().1, "OpenGL is not supported by display backend 'gtk'");
+        let reason = |line: &str| classify(&[line.to_owned()], true).unwrap().1;
+        let line = "qemu-system-x86_64: error: failed to set MSR 0x10a to 0x0";
+        assert_eq!(reason(line), "failed to set MSR 0x10a to 0x0");
+        assert_eq!(reason("gtk initialization failed"), "gtk initialization failed");
     }
 }

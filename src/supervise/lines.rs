@@ -84,7 +84,8 @@ pub fn clean(line: &[u8]) -> String {
                 }
                 // A string (OSC, DCS, …) up to BEL or ESC \.
                 Some(']' | 'P' | '^' | '_' | 'X') => {
-                    if chars.find(|&c| c == '\x07' || c == '\x1b') == Some('\x1b') {
+                    let end = chars.find(|&c| c == '\x07' || c == '\x1b');
+                    if end == Some('\x1b') {
                         chars.next_if_eq(&'\\');
                     }
                 }

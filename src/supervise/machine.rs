@@ -179,6 +179,9 @@ impl Machine {
             // Nobody asked over QMP, so it was the window.
             Message::Powerdown => {
                 self.ends_as(Outcome::Stopped { by: StopCause::WindowClosed, clean: false });
+                if self.stage == Stage::Qemu {
+                    return self.climb(Rung::Quit, now);
+                }
                 self.wait_for_poweroff(now);
                 vec![]
             }

@@ -1,8 +1,9 @@
 //! How a VM that came up ends, and how it is ended.
 
 use crate::scene::{BOOT, Scene, eventually, is_gone, pid_in};
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
-use virtualghost::supervise::{End, Stage, StopCause};
+use virtualghost::supervise::{End, Stage, Status, StopCause, run};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -113,8 +114,7 @@ fn garbage_on_every_channel_is_passed_over() {
 fn nothing_stays_behind() {
     let descriptors = || std::fs::read_dir("/dev/fd").unwrap().count();
     let mut scene = Scene::booted(["guest-poweroff"]);
-    let pid_path = scene.folder.path().join("pid");
-    scene.launch.args.insert(0, format!("write-pid={}", pid_path.display()).into());
+    let pid_path = scene.pid_path();
     scene.end();
     assert!(is_gone(pid_in(&pid_path)));
     // Other tests open descriptors meanwhile, but they do not pile up.
@@ -125,6 +125,27 @@ fn nothing_stays_behind() {
     assert!(descriptors() < before + 100);
     let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
     eventually("the readers end", || (threads() < 100).then_some(()));
+}
+
+/// A launcher with a bug.
+struct Panics;
+
+impl Status for Panics {
+    fn stage(&mut self, stage: Stage, _: Duration) {
+        assert!(stage != Stage::Ready, "on purpose");
+    }
+    fn tick(&mut self, _: Duration) {}
+    fn say(&mut self, _: &str) {}
+    fn done(&mut self) {}
+}
+
+#[test]
+fn a_launcher_that_panics_leaves_no_qemu() {
+    let mut scene = Scene::booted([]);
+    let pid_path = scene.pid_path();
+    let (launch, signals) = (&scene.launch, &scene.signals);
+    std::panic::catch_unwind(AssertUnwindSafe(|| run(launch, &mut Panics, signals))).unwrap_err();
+    assert!(is_gone(pid_in(&pid_path)));
 }
 
 #[test]

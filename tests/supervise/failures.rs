@@ -32,7 +32,7 @@ fn an_early_exit_is_told_with_qemus_own_words() {
 fn each_rung_that_does_not_bear_is_known_by_qemus_words() {
     let of = |words: &str| failed(Scene::new([words, "exit=1"]).accelerated().end());
     let (failure, because) = of("stderr=qemu-system-x86_64: error: failed to set MSR 0x10a to 0x0\\n");
-    assert_eq!((failure, because.as_str()), (Failure::Accelerator, "error: failed to set MSR 0x10a to 0x0"));
+    assert_eq!((failure, because.as_str()), (Failure::Accelerator, "failed to set MSR 0x10a to 0x0"));
     assert_eq!(of("stderr=OpenGL is not supported by display backend 'gtk'\\n").0, Failure::Gl);
     assert_eq!(of("stderr=gtk initialization failed\\n").0, Failure::Window);
 }
@@ -98,12 +98,8 @@ fn a_guest_that_resets_itself_while_it_boots_has_failed() {
 fn a_program_that_is_not_there_is_an_error_with_its_path() {
     let mut scene = Scene::new([]);
     scene.launch.program = "/nowhere/qemu".into();
-    let error = virtualghost::supervise::run(
-        &scene.launch,
-        &mut *virtualghost::supervise::for_stderr(),
-        &scene.signals,
-    );
-    assert!(format!("{:#}", error.unwrap_err()).contains("/nowhere/qemu"));
+    let error = scene.try_play().err().unwrap();
+    assert!(format!("{error:#}").contains("/nowhere/qemu"), "{error:#}");
 }
 
 #[test]

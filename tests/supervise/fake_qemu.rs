@@ -129,7 +129,7 @@ fn event(name: &str, data: Value) {
 }
 
 fn say(message: &Value) {
-    writeln!(io::stdout(), "{message}\r").unwrap();
+    println!("{message}\r");
 }
 
 fn flood(to: &mut impl Write) {

@@ -72,16 +72,27 @@ impl Scene {
         self
     }
 
+    /// Has the fake write its pid, and says where.
+    pub fn pid_path(&mut self) -> PathBuf {
+        let path = self.folder.path().join("pid");
+        self.launch.args.insert(0, format!("write-pid={}", path.display()).into());
+        path
+    }
+
     /// Supervises it to its end, which must come.
-    pub fn play(&self) -> Seen {
+    pub fn try_play(&self) -> anyhow::Result<Seen> {
         let mut watcher = Watcher {
             stages: Vec::new(),
             said: Vec::new(),
             signals: &self.signals,
             stops: self.stops_at_ready,
         };
-        let end = run(&self.launch, &mut watcher, &self.signals).unwrap();
-        Seen { end, stages: watcher.stages, said: watcher.said }
+        let end = run(&self.launch, &mut watcher, &self.signals)?;
+        Ok(Seen { end, stages: watcher.stages, said: watcher.said })
+    }
+
+    pub fn play(&self) -> Seen {
+        self.try_play().unwrap()
     }
 
     pub fn end(&self) -> End {
