@@ -28,6 +28,8 @@ plain_roots=(fonts-dejavu-core base-files) # the latter has the texts of the lic
 # Dependencies not worth a download: they hold no library that we take.
 skipped='^lib(llvm|z3|icu|perl|db5|gl1-mesa-dri|glx-mesa|gtk-3-common|x11-data)|-(data|common|modules)$'
 
+window_library=libvirtualghost-window.so
+
 # Both sources fill these: where a library or file of that name lies, and what package it is from.
 declare -A located=()
 
@@ -61,10 +63,16 @@ system_source() {
     local name path prefix
     prefix=$(dirname "$(dirname "$system_qemu")")
     while read -r name path; do : "${located[$name]:=$path}"; done < <(
-        ldconfig -p 2>/dev/null | sed -n 's/^\s*\(\S*\) (.*x86-64.*) => \(.*\)/\1 \2/p')
+        PATH=$PATH:/sbin ldconfig -p | sed -n 's/^\s*\(\S*\) (.*x86-64.*) => \(.*\)/\1 \2/p')
+    # What lies beside the program counts more: a QEMU in a folder of its own may have its own libraries.
     while IFS= read -r path; do located[${path##*/}]=$path; done < <(
-        "$system_qemu" -L help | sed 's/\r$//' | while IFS= read -r path; do find -L "$path" -maxdepth 1 -name '*.bin' 2>/dev/null; done
-        find -L ${QEMU_MODULE_DIR:+"$QEMU_MODULE_DIR"} "$prefix"/lib*/qemu "$prefix"/lib/*/qemu -maxdepth 1 -name '*.so' 2>/dev/null)
+        {
+            "$system_qemu" -L help
+            printf '%s\n' "$prefix"/share/qemu ${QEMU_MODULE_DIR:+"$QEMU_MODULE_DIR"} "$prefix"/lib*/qemu "$prefix"/lib/*/qemu
+            [ "$prefix" = /usr ] || printf '%s\n' "$prefix"/lib{,64}
+        } | while IFS= read -r path; do
+            find -L "$path" -maxdepth 1 \( -name '*.so' -o -name '*.so.*' -o -name '*.bin' \) 2>/dev/null || true
+        done)
     located[DejaVuSans.ttf]=$(fc-match -f '%{file}' 'DejaVu Sans' 2>/dev/null) || true # or what it has instead
     located[qemu-system-x86_64]=$system_qemu
     version=$("$system_qemu" -version | sed -n 's/.*version \([0-9.]*\).*/\1/p')
@@ -105,7 +113,9 @@ take() {
     mkdir -p "$bundle/share/doc/$name"
     find -L "$licences" -maxdepth 1 -type f \( -name copyright -o -path '*/licenses/*' \) \
         -exec cp -L --no-preserve=mode -t "$bundle/share/doc/$name" {} + || true
-    [ -n "$(ls "$bundle/share/doc/$name")" ] || die "package $name has no licence file in $licences"
+    [ -z "$(ls "$bundle/share/doc/$name")" ] || return 0
+    [ -n "$system_qemu" ] || die "package $name has no licence file in $licences"
+    printf '%s %s: its licence is told by the system that it is from.\n' "$name" "$version" >"$bundle/share/doc/$name/copyright"
 }
 
 # closure: copies the libraries that the bundle's objects need, those that they need, and so on.
@@ -189,6 +199,10 @@ build() {
     [ -d "$licences" ] || licences=/usr/share/common-licenses
     [ ! -d "$licences" ] || cp -rL "$licences" "$bundle/share/doc"
     for name in "${stubs[@]}"; do stub "$name"; done
+    cc -O2 -Wall -Werror -fPIC -shared -Wl,-soname,"$window_library" -Wl,--build-id=none \
+        -o "$bundle/lib/$window_library" "$REPO/scripts/qemu-window.c"
+    # First of those it needs: found before GTK.
+    [ ! -e "$bundle/lib/qemu/ui-gtk.so" ] || patchelf --add-needed "$window_library" "$bundle/lib/qemu/ui-gtk.so"
 
     find "$bundle/bin" "$bundle/lib" -type f -exec strip --strip-unneeded --remove-section=.comment {} +
     # shellcheck disable=SC2016 # $ORIGIN is for the loader to expand
@@ -218,6 +232,6 @@ elif ! (command -v apt-get && command -v dpkg-deb && debian_mirror) >/dev/null 2
         die "apt knows no Debian archive and there is no qemu-system-x86_64; install QEMU, or say QEMU=/path"
     system_qemu=$(realpath "$system_qemu")
 fi
-scripts=("$REPO/scripts/package-qemu.sh" "$REPO/scripts/qemu-bundle.conf")
+scripts=("$REPO/scripts/package-qemu.sh" "$REPO/scripts/qemu-bundle.conf" "$REPO/scripts/qemu-window.c")
 key=$(inputs_key "${scripts[@]}" "=${system_qemu:-debian bookworm-backports}" ${system_qemu:+"$system_qemu"})
 cached qemu "$key" "$1" build

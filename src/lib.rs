@@ -9,8 +9,16 @@
 //! ```
 
 pub mod app;
+pub mod assets;
 pub mod cli;
 pub mod config;
 pub mod error;
+pub mod folders;
 pub mod host;
+pub mod instance;
+pub mod launch;
+pub mod parts;
+pub mod plan;
+pub mod qemu;
+pub mod supervise;
 pub mod units;

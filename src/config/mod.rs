@@ -161,6 +161,17 @@ impl Layer {
     }
 }
 
+/// A setting a line: `key = value`, aligned, and its origin: what `config --show` prints.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = self.rows();
+        let lines: Vec<_> = rows.iter().map(|row| format!("{} = {}", row.key, row.value)).collect();
+        let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+        let lines = lines.iter().zip(&rows).map(|(line, row)| format!("{line:<width$}  ({})", row.origin));
+        f.write_str(&lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
 /// The commented file that `config --init` writes: every setting, none of them said.
 pub fn template() -> String {
     DEFAULTS
