@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Builds kernel, root file system and QEMU bundle in containers (docker/Dockerfile) and puts them into assets/build/.
-# Usage: [FLAVOUR=arch|debian] [CONTAINER=docker|podman|buildah] scripts/docker-build.sh [kernel|rootfs|qemu]...
+# Builds kernel, root file system and QEMU bundle in containers (docker/Dockerfile): OUT/kernel, OUT/rootfs, OUT/qemu.
+# Usage: [FLAVOUR=arch|debian] [CONTAINER=docker|podman|buildah] scripts/docker-build.sh OUT [kernel|rootfs|qemu]...
 #   DEBIAN_BASE, ARCH_BASE  the base images, where the engine needs other names for them than debian:bookworm, archlinux:latest
 #   MIRROR, ARCH_MIRROR     archives to take packages from, else those of the base images
-#   OUT                     another folder than assets/build
 #   CONTAINER_ARGS          more arguments for the engine's `build`, such as --no-cache (takes the newest packages)
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -12,7 +11,10 @@ without="the debian flavour needs no container engine: make assets FLAVOUR=debia
 flavour=${FLAVOUR:-arch}
 debian_base=${DEBIAN_BASE:-debian:bookworm}
 arch_base=${ARCH_BASE:-archlinux:latest}
-out=${OUT:-$REPO/assets/build}
+(($#)) || die "usage: scripts/docker-build.sh OUT [kernel|rootfs|qemu]..."
+out=$1
+parts=("${@:2}")
+((${#parts[@]})) || parts=(artefacts)
 
 # works ENGINE: a command of that name may be there with nothing behind it, so it is asked.
 works() { command -v "$1" >/dev/null && timeout 30 "$1" info >/dev/null 2>&1; }
@@ -43,7 +45,6 @@ arch | debian) ;;
 *) die "no such flavour: $flavour (arch, debian)" ;;
 esac
 [ -z "${GHOSTTY:-}" ] || die "GHOSTTY=FILE is for a build without a container: make assets FLAVOUR=debian GHOSTTY=$GHOSTTY"
-parts=("${@:-artefacts}")
 engine=$(find_engine)
 say "$engine builds ${parts[*]} ($flavour)"
 if [ "$flavour" = arch ] && [[ " ${parts[*]} " =~ \ (rootfs|artefacts)\  ]]; then

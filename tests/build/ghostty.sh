@@ -26,8 +26,7 @@ fresh_root() {
         mv "$tar.new" "$tar"
     fi
     mkdir "$1"
-    tar -C "$1" -xf "$tar"
-    rm -rf "${1:?}"/dev/* # as in a user namespace, where no device can be made
+    tar -C "$1" --exclude='./dev/*' -xf "$tar" # as in a user namespace, where no device can be made
 }
 
 # hand_in ROOT FILE: as build-rootfs.sh does it, in a shell of its own.
