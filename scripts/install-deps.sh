@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the build and the tests need, if any is missing; the one list of them.
 # Usage: scripts/install-deps.sh [build|test]...   (default: both). Needs root or sudo only if something is missing.
+# shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 build_packages=(
