@@ -48,7 +48,7 @@ assets: $(KERNEL) $(ROOTFS) ## The guest's kernel and root filesystem (FLAVOUR=,
 package-qemu: $(QEMU) ## The relocatable QEMU
 
 docker-build: ## Kernel, root filesystem and QEMU in a container (CONTAINER=, FLAVOUR=arch by default)
-	scripts/docker-build.sh
+	scripts/docker-build.sh $(BUILD)
 
 # Changes when a setting does, and only then: what was built for other settings is built anew.
 SETTINGS := $(BUILD)/.settings
@@ -61,11 +61,11 @@ $(SETTINGS): FORCE
 APT := $(shell command -v apt-get)
 COMMON := scripts/lib.sh
 $(KERNEL): scripts/build-kernel.sh scripts/check-kernel-config.sh $(COMMON) $(wildcard docker/kernel/*)
-	$(if $(APT),scripts/build-kernel.sh $(@D),scripts/docker-build.sh kernel)
+	$(if $(APT),scripts/build-kernel.sh $(@D),scripts/docker-build.sh $(BUILD) kernel)
 $(ROOTFS): scripts/build-rootfs.sh $(wildcard scripts/rootfs/*) $(COMMON) $(SETTINGS) $(shell find assets/guest -type f)
 	FLAVOUR='$(FLAVOUR)' GHOSTTY='$(GHOSTTY)' \
-	    $(if $(filter arch,$(FLAVOUR)),scripts/docker-build.sh rootfs,scripts/build-rootfs.sh $(@D))
-$(QEMU): scripts/package-qemu.sh scripts/qemu-bundle.conf scripts/qemu-window.c $(COMMON)
+	    $(if $(filter arch,$(FLAVOUR)),scripts/docker-build.sh $(BUILD) rootfs,scripts/build-rootfs.sh $(@D))
+$(QEMU): scripts/package-qemu.sh scripts/qemu-bundle.conf assets/qemu/window.c $(COMMON)
 	scripts/package-qemu.sh $(@D)
 
 # Tests, from the cheapest to the dearest.

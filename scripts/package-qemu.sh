@@ -200,9 +200,8 @@ build() {
     [ ! -d "$licences" ] || cp -rL "$licences" "$bundle/share/doc"
     for name in "${stubs[@]}"; do stub "$name"; done
     cc -O2 -Wall -Werror -fPIC -shared -Wl,-soname,"$window_library" -Wl,--build-id=none \
-        -o "$bundle/lib/$window_library" "$REPO/scripts/qemu-window.c"
-    # First of those it needs: found before GTK.
-    [ ! -e "$bundle/lib/qemu/ui-gtk.so" ] || patchelf --add-needed "$window_library" "$bundle/lib/qemu/ui-gtk.so"
+        -o "$bundle/lib/$window_library" "$REPO/assets/qemu/window.c"
+    patchelf --add-needed "$window_library" "$bundle/bin/qemu-system-x86_64" # before all others
 
     find "$bundle/bin" "$bundle/lib" -type f -exec strip --strip-unneeded --remove-section=.comment {} +
     # shellcheck disable=SC2016 # $ORIGIN is for the loader to expand
@@ -232,6 +231,6 @@ elif ! (command -v apt-get && command -v dpkg-deb && debian_mirror) >/dev/null 2
         die "apt knows no Debian archive and there is no qemu-system-x86_64; install QEMU, or say QEMU=/path"
     system_qemu=$(realpath "$system_qemu")
 fi
-scripts=("$REPO/scripts/package-qemu.sh" "$REPO/scripts/qemu-bundle.conf" "$REPO/scripts/qemu-window.c")
+scripts=("$REPO/scripts/package-qemu.sh" "$REPO/scripts/qemu-bundle.conf" "$REPO/assets/qemu/window.c")
 key=$(inputs_key "${scripts[@]}" "=${system_qemu:-debian bookworm-backports}" ${system_qemu:+"$system_qemu"})
 cached qemu "$key" "$1" build

@@ -84,7 +84,7 @@ pub fn environment(
         ours.extend(BUNDLED_GTK.iter().map(|(name, value)| (*name, OsStr::new(value))));
     }
     if spec.window.value == Window::Gtk {
-        // For the bundle's window library (scripts/qemu-window.c): gtk itself has no option for it.
+        // For the bundle's window library (assets/qemu/window.c): gtk itself has no option for it.
         ours.push(("VIRTUALGHOST_WINDOW_SIZE", size.as_ref()));
     }
     if let Some(driver) = sdl_driver(spec) {

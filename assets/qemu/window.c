@@ -1,20 +1,24 @@
 /*
- * Closing QEMU's window presses the guest's power button.
+ * What QEMU's window lacks, without a change to QEMU: a first size, a name, and a close button that powers the
+ * guest off. package-qemu.sh makes this the first library that QEMU loads, so it stands between QEMU and its
+ * two toolkits: each function here has the name of one of theirs, is found before it, and calls it.
  *
- * QEMU 10's gtk and sdl windows know two answers to the window manager's close request: to quit at once,
- * whatever `-action shutdown=` says (both set it back to poweroff), or with `window-close=off` to do nothing
- * that could be noticed from outside. Neither lets the guest power off. This library, the first one that the
- * packaged QEMU loads, stands between QEMU and its two toolkits: it takes the close request out of what they
- * tell, and calls what QMP's system_powerdown calls. QMP then has the event POWERDOWN, and the launcher
- * waits for the guest, with a time limit.
+ * Size: with zoom-to-fit the guest follows the gtk window, and QEMU never sizes that again; but it is born
+ * 640x480. gtk_window_resize is called only then, while the display is set up, so that is where the size is
+ * said. (SDL's window takes the size of the guest's screen.)
  *
- * Build: cc -O2 -shared -fPIC -o libwindow-close.so window_close.c
- *        patchelf --add-needed libwindow-close.so qemu-system-x86_64    (puts it before all others)
+ * Close: QEMU 10's windows know two answers to the window manager's close request: to quit at once, whatever
+ * `-action shutdown=` says (both set it back to poweroff), or with `window-close=off` to do nothing that could
+ * be noticed from outside. Here the request is taken out of what the toolkits tell, and what QMP's
+ * system_powerdown calls is called. QMP then has the event POWERDOWN, and the launcher waits for the guest,
+ * with a time limit.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void press_power_button(void)
@@ -29,6 +33,36 @@ static void *real(const char *library, const char *name)
 {
     void *handle = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
     return handle ? dlsym(handle, name) : NULL;
+}
+
+void gtk_window_resize(void *window, int width, int height)
+{
+    void (*resize)(void *, int, int) = real("libgtk-3.so.0", "gtk_window_resize");
+    const char *size = getenv("VIRTUALGHOST_WINDOW_SIZE");
+    if (size)
+        sscanf(size, "%dx%d", &width, &height);
+    resize(window, width, height);
+}
+
+/* QEMU's own name at the start of the title becomes ours; the VM's name and the hints that follow stay. */
+static void set_title(void (*set)(void *, const char *), void *window, const char *title)
+{
+    char ours[256];
+    if (strncmp(title, "QEMU", 4) == 0) {
+        snprintf(ours, sizeof ours, "VirtualGhost%s", title + 4);
+        title = ours;
+    }
+    set(window, title);
+}
+
+void gtk_window_set_title(void *window, const char *title)
+{
+    set_title(real("libgtk-3.so.0", "gtk_window_set_title"), window, title);
+}
+
+void SDL_SetWindowTitle(void *window, const char *title)
+{
+    set_title(real("libSDL2-2.0.so.0", "SDL_SetWindowTitle"), window, title);
 }
 
 /* GTK 3: gboolean (*delete_event)(GtkWidget *, GdkEvent *, gpointer); TRUE keeps the window open. */
