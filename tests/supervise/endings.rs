@@ -141,7 +141,7 @@ impl Status for Panics {
 
 #[test]
 fn a_launcher_that_panics_leaves_no_qemu() {
-    let mut scene = Scene::booted([]);
+    let mut scene = Scene::new(BOOT);
     let pid_path = scene.pid_path();
     let (launch, signals) = (&scene.launch, &scene.signals);
     std::panic::catch_unwind(AssertUnwindSafe(|| run(launch, &mut Panics, signals))).unwrap_err();

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, BufRead, Write};
 use std::os::fd::FromRawFd;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -33,8 +34,8 @@ fn main() {
         match verb {
             "greet" => {
                 say(&json!({ "QMP": { "version": {}, "capabilities": [] } }));
-                let (negotiated, wait) = channel();
-                thread::spawn(|| take_commands(negotiated));
+                let (greeted, wait) = channel();
+                thread::spawn(|| take_commands(greeted));
                 wait.recv().unwrap();
             }
             "console" => console.write_all(bytes.as_bytes()).unwrap(),
@@ -69,6 +70,11 @@ fn main() {
                 event("SHUTDOWN", json!({ "guest": false, "reason": "host-qmp-quit" }));
                 std::process::exit(0);
             }
+            "await" => {
+                while !Path::new(text).exists() {
+                    thread::sleep(Duration::from_millis(5));
+                }
+            }
             "write-pid" => std::fs::write(text, std::process::id().to_string()).unwrap(),
             "write-environment" => {
                 let names: Vec<_> = std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
@@ -84,16 +90,15 @@ fn main() {
 }
 
 /// QEMU's main loop, as far as it takes commands.
-fn take_commands(negotiated: Sender<()>) {
+fn take_commands(greeted: Sender<()>) {
     for line in io::stdin().lock().lines() {
         let command: Value = serde_json::from_str(&line.unwrap()).unwrap();
         let status = *STATUS.lock().unwrap();
         say(&json!({ "return": { "status": status }, "id": command["id"] }));
         match command["execute"].as_str().unwrap() {
-            "qmp_capabilities" => {
-                NEGOTIATED.store(true, Ordering::Relaxed);
-                negotiated.send(()).unwrap();
-            }
+            "qmp_capabilities" => NEGOTIATED.store(true, Ordering::Relaxed),
+            // The launcher asks when it knows that it may.
+            "query-status" => drop(greeted.send(())),
             "system_powerdown" => {
                 event("POWERDOWN", json!({}));
                 power_button();

@@ -1,5 +1,6 @@
 //! A fake QEMU to be supervised, and what was seen of it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -53,8 +54,23 @@ impl Scene {
         Self { launch, signals: Signals::default(), stops_at_ready: 0, folder }
     }
 
+    /// The steps come when the launcher knows that the VM is ready: its channels have no common order.
     pub fn booted<'a>(steps: impl IntoIterator<Item = &'a str>) -> Self {
-        Self::new(BOOT.into_iter().chain(steps))
+        let mut scene = Self::new(steps);
+        let [boot @ .., ready] = BOOT;
+        let known = |stage| scene.await_step(stage);
+        let before = boot.map(OsString::from).into_iter().chain([
+            known(Stage::Services),
+            ready.into(),
+            known(Stage::Ready),
+        ]);
+        scene.launch.args = before.chain(scene.launch.args.clone()).collect();
+        scene
+    }
+
+    /// A step that waits until the launcher has come to `stage`.
+    fn await_step(&self, stage: Stage) -> OsString {
+        format!("await={}", self.folder.path().join(format!("{stage:?}")).display()).into()
     }
 
     pub fn accelerated(mut self) -> Self {
@@ -81,12 +97,7 @@ impl Scene {
 
     /// Supervises it to its end, which must come.
     pub fn try_play(&self) -> anyhow::Result<Seen> {
-        let mut watcher = Watcher {
-            stages: Vec::new(),
-            said: Vec::new(),
-            signals: &self.signals,
-            stops: self.stops_at_ready,
-        };
+        let mut watcher = Watcher { stages: Vec::new(), said: Vec::new(), scene: self };
         let end = run(&self.launch, &mut watcher, &self.signals)?;
         Ok(Seen { end, stages: watcher.stages, said: watcher.said })
     }
@@ -103,16 +114,16 @@ impl Scene {
 struct Watcher<'a> {
     stages: Vec<Stage>,
     said: Vec<String>,
-    signals: &'a Signals,
-    stops: u32,
+    scene: &'a Scene,
 }
 
 impl Status for Watcher<'_> {
     fn stage(&mut self, stage: Stage, _: Duration) {
         self.stages.push(stage);
         if stage == Stage::Ready {
-            (0..self.stops).for_each(|_| self.signals.raise());
+            (0..self.scene.stops_at_ready).for_each(|_| self.scene.signals.raise());
         }
+        std::fs::write(self.scene.folder.path().join(format!("{stage:?}")), "").unwrap();
     }
 
     fn tick(&mut self, elapsed: Duration) {
