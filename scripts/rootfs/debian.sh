@@ -9,7 +9,7 @@ debian_packages=(
     libnss-myhostname                       # the VM's name resolves, whatever it is
     seatd cage wlr-randr                    # the screen: seat, compositor, the tool that resizes it
     libgl1 libegl1 libgles2 libgl1-mesa-dri # Mesa: virgl and llvmpipe
-    fontconfig fonts-dejavu-core fonts-noto-color-emoji
+    fontconfig fonts-dejavu-core fonts-noto-color-emoji fonts-powerline
     xkb-data ncurses-term
     bash bash-completion sudo passwd tzdata procps less nano
     apt ca-certificates curl iproute2 iputils-ping
