@@ -17,7 +17,7 @@ if [ -n "$GHOSTTY" ]; then
     [ "$FLAVOUR" = debian ] || die "GHOSTTY=FILE is for FLAVOUR=debian; the $FLAVOUR flavour brings its own"
     [ -f "$GHOSTTY" ] || die "no such file: GHOSTTY=$GHOSTTY"
     GHOSTTY=$(realpath "$GHOSTTY")
-    inputs+=("=$(sha256sum <"$GHOSTTY")")
+    inputs+=("=$(sha256sum <"$GHOSTTY") ${GHOSTTY_PACKAGES:-}")
 fi
 
 # shellcheck source=scripts/rootfs/debian.sh

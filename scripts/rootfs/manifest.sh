@@ -3,7 +3,7 @@
 
 # write_manifest ROOT OUT
 write_manifest() {
-    local root=$1 out=$2 packages terminal
+    local root=$1 out=$2 packages terminal handed_in=$1/usr/share/virtualghost/terminal.json
     terminal=$(terminal "$root")
     packages=$(installed_packages "$root" | jq -R -s '
         [splits("\n") | select(. != "") | split("\t") | {name: .[0], version: .[1], licence: .[2]}] | sort_by(.name)')
@@ -12,6 +12,11 @@ write_manifest() {
         terminal_version: ($packages | map(select(.name == $terminal))[0].version),
         packages: ($packages | map({(.name): .version}) | add)
     }' >"$out/manifest.json"
+    # A terminal that was handed in says itself which version it is, and its file is named.
+    if [ -f "$handed_in" ]; then
+        jq -s 'add' "$out/manifest.json" "$handed_in" >"$out/manifest.new"
+        mv "$out/manifest.new" "$out/manifest.json"
+    fi
     jq -e '.terminal_version' "$out/manifest.json" >/dev/null || die "the terminal $terminal is not among the installed packages"
     spdx "$packages" >"$out/sbom.spdx.json"
 }

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Builds the guest's kernel: an ELF vmlinux that QEMU boots through PVH, from Debian's kernel source and the
+# fragments in docker/kernel/.
+# Usage: scripts/build-kernel.sh OUT      (OUT/vmlinux and OUT/manifest.json; about 6 minutes on 2 cores)
+#
+# Which version: the newest of $package in $suites, asked for only when a build is due. A pinned version would
+# vanish from the archive with the next security update. So the cache key holds the fragments, the scripts and the
+# compiler, and manifest.json records the version that was taken. For a newer one, remove kernel/ from the cache.
+#
+# Which configuration: what the fragments name, and what that selects. allnoconfig answers "no" to every other
+# question (tinyconfig is that too, over a fragment of its own that asks for -Os and a tiny slab allocator). Kconfig
+# drops silently what it can't set, so check-kernel-config.sh looks before the compiler starts.
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+package=linux-source-6.12
+suites=(trixie trixie-updates trixie-security)
+fragments=("$REPO"/docker/kernel/*.config)
+
+build() (
+    local dir=$1 work=$1/work version
+    need apt-get dpkg-deb gcc make flex bison bc xz strip jq
+    mkdir "$work"
+    private_apt "$work/apt" "${suites[@]}"
+    cd "$work"
+    say "fetching $package"
+    apt-get "${apt_opts[@]}" -qq download "$package"
+    version=$(dpkg-deb -f "$package"_*.deb Version)
+    dpkg-deb --fsys-tarfile "$package"_*.deb | tar -xO "./usr/src/$package.tar.xz" |
+        tar -xJ --strip-components=1 --one-top-level=linux
+    cat "${fragments[@]}" >asked.config
+    kernel_make linux KCONFIG_ALLCONFIG="$work/asked.config" allnoconfig
+    "$REPO/scripts/check-kernel-config.sh" "${fragments[@]}" linux/.config
+    say "building $version with $(nproc) jobs; this takes some minutes"
+    kernel_make linux -j"$(nproc)" vmlinux
+    strip -s -o "$dir/vmlinux" linux/vmlinux
+    jq -n --arg version "${version%-*}" --arg package "$package $version" \
+        --argjson options "$(grep -c '^CONFIG_' asked.config)" \
+        '{component: "kernel", $version, $package, config_options: $options}' >"$dir/manifest.json"
+    cd "$dir"
+    rm -rf "$work"
+)
+
+# kernel_make TREE ARGUMENT...: make in an empty environment, as variables and flags of an outer make would reach
+# the kernel's Makefile. User, host and time of the build stand in the kernel's banner, hence fixed ones.
+kernel_make() {
+    env -i PATH="$PATH" LC_ALL=C ARCH=x86_64 KBUILD_BUILD_USER=virtualghost KBUILD_BUILD_HOST=virtualghost \
+        KBUILD_BUILD_VERSION=1 KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$SOURCE_DATE_EPOCH")" \
+        make -s -C "$@"
+}
+
+(($# == 1)) || die "usage: build-kernel.sh OUT"
+need gcc
+# Of lib.sh only the function that fetches the source counts: a new message there must not cost a kernel.
+key=$(inputs_key "$REPO/docker/kernel" "$REPO/scripts/build-kernel.sh" "$REPO/scripts/check-kernel-config.sh" \
+    "=$(declare -f private_apt)" "=$(gcc --version | head -1)" "=$SOURCE_DATE_EPOCH")
+cached kernel "$key" "$1" build

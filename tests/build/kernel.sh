@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# What the kernel's build promises about its configuration; no kernel is built. If one is there (make assets), and
+# QEMU with it, it is also booted without a root file system: it has to come up through PVH, and its panic to
+# reach QEMU.
+# Usage: tests/build/kernel.sh
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/../../scripts/lib.sh"
+
+check=$REPO/scripts/check-kernel-config.sh
+fragments=("$REPO"/docker/kernel/*.config)
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+# refused MESSAGE FILE...: the check fails, and names what is wrong.
+refused() {
+    local message=$1 output
+    shift
+    if output=$("$check" "$@" 2>&1); then die "passed, but should say: $message"; fi
+    grep -qF -- "$message" <<<"$output" || die "should say: $message; said: $output"
+}
+
+a_configuration_as_asked_for_passes() {
+    cat "${fragments[@]}" >"$tmp/final"
+    "$check" "${fragments[@]}" "$tmp/final"
+    printf '# CONFIG_VT is not set\n' >"$tmp/unset"
+    printf '# no mention of it\n' >"$tmp/absent"
+    printf 'CONFIG_VT=n\n' >"$tmp/fragment"
+    "$check" "$tmp/fragment" "$tmp/unset"
+    "$check" "$tmp/fragment" "$tmp/absent"
+}
+
+every_option_that_is_not_set_as_asked_is_named() {
+    printf '%s\n' '# a group' CONFIG_GONE=y CONFIG_BITS=32 'CONFIG_NAME="a b"' CONFIG_STAYS=n CONFIG_FINE=y \
+        >"$tmp/fragment"
+    printf '%s\n' '# CONFIG_GONE is not set' CONFIG_BITS=28 'CONFIG_NAME="a"' CONFIG_STAYS=y CONFIG_FINE=y \
+        >"$tmp/final"
+    refused "CONFIG_GONE=y is asked for in $tmp/fragment, but it is n" "$tmp/fragment" "$tmp/final"
+    refused 'CONFIG_BITS=32' "$tmp/fragment" "$tmp/final"
+    refused 'CONFIG_NAME="a b"' "$tmp/fragment" "$tmp/final"
+    refused 'CONFIG_STAYS=n' "$tmp/fragment" "$tmp/final"
+    ! "$check" "$tmp/fragment" "$tmp/final" 2>&1 | grep -q CONFIG_FINE || die "names an option that is as asked for"
+}
+
+each_single_option_of_the_fragments_is_checked() {
+    local option
+    for option in CONFIG_PVH=y CONFIG_DMI_SYSFS=y CONFIG_VT=n CONFIG_NR_CPUS=256; do
+        cat "${fragments[@]}" | sed "s/^$option\$/${option%%=*}=other/" >"$tmp/final"
+        refused "$option" "${fragments[@]}" "$tmp/final"
+    done
+}
+
+fragments_that_contradict_each_other_are_refused() {
+    printf 'CONFIG_VT=n\n' >"$tmp/one"
+    printf 'CONFIG_VT=y\n' >"$tmp/two"
+    refused "CONFIG_VT=n in $tmp/one, but =y in $tmp/two" "$tmp/one" "$tmp/two" "$tmp/two"
+}
+
+a_line_that_is_no_option_is_refused() {
+    printf 'CONFG_VT=n\n' >"$tmp/fragment"
+    refused "$tmp/fragment:1: not an option" "$tmp/fragment" "$tmp/fragment"
+}
+
+the_kernel_comes_up_through_pvh_and_its_panic_reaches_qemu() {
+    local kernel=$REPO/assets/build/kernel/vmlinux qemu=$REPO/assets/build/qemu log=$tmp/console status
+    if [ ! -f "$kernel" ] || [ ! -x "$qemu/bin/qemu-system-x86_64" ]; then
+        say "not booted: no kernel or no QEMU in assets/build; run: make assets"
+        return
+    fi
+    readelf -n "$kernel" | grep -q Xen || die "$kernel has no PVH note"
+    status=0
+    QEMU_MODULE_DIR=$qemu/lib/qemu timeout 120 "$qemu/bin/qemu-system-x86_64" -L "$qemu/share/qemu" \
+        -nodefaults -no-reboot -machine q35 -accel tcg -cpu max -smp 2 -m 512 -display none -serial "file:$log" \
+        -device pvpanic-pci -action panic=exit-failure \
+        -kernel "$kernel" -append "root=/dev/vda console=ttyS0 panic=-1" || status=$?
+    grep -q 'Unable to mount root fs' "$log" || die "no panic for want of a root; the console ends: $(tail -20 "$log")"
+    # A panic that pvpanic doesn't report would end in a reboot, and QEMU with 0.
+    ((status == 1)) || die "QEMU didn't see the panic (status $status)"
+}
+
+for promise in a_configuration_as_asked_for_passes every_option_that_is_not_set_as_asked_is_named \
+    each_single_option_of_the_fragments_is_checked fragments_that_contradict_each_other_are_refused \
+    a_line_that_is_no_option_is_refused the_kernel_comes_up_through_pvh_and_its_panic_reaches_qemu; do
+    "$promise"
+    say "ok: ${promise//_/ }"
+done
