@@ -34,12 +34,11 @@ debian_apt() {
 }
 
 # bootstrap_inputs: every package version that would be installed now, for the build cache's key.
-bootstrap_inputs() {
+bootstrap_inputs() ( # in a subshell, whose end gives the lock back
     debian_apt
     apt-get "${apt_opts[@]}" -s install '?essential' "${debian_packages[@]}" "${debian_terminal[@]}" |
         sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1 \2/p' | sort
-    exec 8>&-
-}
+)
 
 # bootstrap ROOT: fills the empty folder. mmdebstrap mounts nothing; the archive's packages are kept in the
 # build cache, so a second build downloads nothing.
