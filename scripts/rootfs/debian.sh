@@ -9,7 +9,7 @@ debian_packages=(
     libnss-myhostname                       # the VM's name resolves, whatever it is
     seatd cage wlr-randr                    # the screen: seat, compositor, the tool that resizes it
     libgl1 libegl1 libgles2 libgl1-mesa-dri # Mesa: virgl and llvmpipe
-    fontconfig fonts-dejavu-core fonts-noto-color-emoji
+    fontconfig fonts-dejavu-core fonts-noto-color-emoji fonts-powerline
     xkb-data ncurses-term
     bash bash-completion sudo passwd tzdata procps less nano
     apt ca-certificates curl iproute2 iputils-ping
@@ -34,12 +34,11 @@ debian_apt() {
 }
 
 # bootstrap_inputs: every package version that would be installed now, for the build cache's key.
-bootstrap_inputs() {
+bootstrap_inputs() ( # in a subshell, whose end gives the lock back
     debian_apt
     apt-get "${apt_opts[@]}" -s install '?essential' "${debian_packages[@]}" "${debian_terminal[@]}" |
         sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1 \2/p' | sort
-    exec 8>&-
-}
+)
 
 # bootstrap ROOT: fills the empty folder. mmdebstrap mounts nothing; the archive's packages are kept in the
 # build cache, so a second build downloads nothing.
