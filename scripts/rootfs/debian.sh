@@ -46,6 +46,7 @@ bootstrap() {
     local root=$1 include
     debian_apt
     include=$(IFS=,; printf '%s' "${debian_packages[*]},${debian_terminal[*]}")
+    # mmdebstrap names one of its descriptors to sh, which knows only those of one digit: so it inherits none.
     # shellcheck disable=SC2016 # $1 is for the hook's own shell
     mmdebstrap --quiet --mode=root --variant=apt --format=directory --include="$include" \
         --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='APT::Install-Recommends "false"' \
@@ -53,7 +54,7 @@ bootstrap() {
         --setup-hook='mkdir -p "$1/var/cache/apt/archives"' \
         --setup-hook="cp -n '$apt_dir'/cache/archives/*.deb \"\$1/var/cache/apt/archives/\" 2>/dev/null || true" \
         --customize-hook="cp -n \"\$1\"/var/cache/apt/archives/*.deb '$apt_dir/cache/archives/'" \
-        "$SUITE" "$root" "$apt_dir/sources.list" >&2
+        "$SUITE" "$root" "$apt_dir/sources.list" >&2 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
     exec 8>&-
     # The lines that every Debian has, in place of the mirror that this build read from.
     rm -f "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/*
