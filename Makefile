@@ -30,8 +30,8 @@ build: deps assets package-qemu ## The release executable, with kernel, root fil
 
 .PHONY: dist
 dist: deps assets package-qemu ## The release executable at its smallest, with checksum, in dist/
-	VIRTUALGHOST_ZSTD_LEVEL=19 $(CARGO) build --release
-	mkdir -p dist && cp $(EXECUTABLE) dist/virtualghost && cp $(BUILD)/rootfs/sbom.spdx.json dist/
+	VIRTUALGHOST_ZSTD_LEVEL=19 $(CARGO) build --release --target-dir target/dist
+	mkdir -p dist && cp target/dist/release/virtualghost dist/virtualghost && cp $(BUILD)/rootfs/sbom.spdx.json dist/
 	cd dist && sha256sum virtualghost sbom.spdx.json | tee SHA256SUMS
 
 .PHONY: deps deps-test

@@ -72,6 +72,7 @@ cached() {
     mkdir -p "$(dirname "$out")"
     rm -rf "$out" "$out.new"
     cp -a --reflink=auto --sparse=always "$entry" "$out.new"
+    chmod 755 "$out.new"
     touch "$out.new/manifest.json" # newer than its prerequisites, for make
     mv "$out.new" "$out"
     say "$component: $out"
