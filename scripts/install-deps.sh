@@ -14,7 +14,7 @@ build_packages=(
 host_packages=(libgl1 libegl1 libgl1-mesa-dri libgbm1 libx11-6 libwayland-client0)
 test_packages=(
     shellcheck
-    xvfb xauth x11-utils x11-xserver-utils xdotool wmctrl imagemagick tesseract-ocr # a screen, hands and eyes
+    xvfb xauth x11-utils x11-xserver-utils xdotool imagemagick tesseract-ocr # a screen, hands and eyes
     podman buildah                              # make docker-build
     pacman-package-manager libarchive-tools     # the arch flavour's stub repository
 )

@@ -87,6 +87,21 @@ impl Vm {
         self.wait_until_said("\nready (");
     }
 
+    /// Waits for either; true if it has ended.
+    pub fn ends_or_is_ready(&mut self) -> bool {
+        let start = Instant::now();
+        loop {
+            if self.launcher.try_wait().unwrap().is_some() {
+                return true;
+            }
+            if self.said().contains("\nready (") {
+                return false;
+            }
+            assert!(start.elapsed() < HUNG, "{}", self.said());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid() as i32), signal).unwrap();
     }
