@@ -4,8 +4,8 @@
 # Usage: scripts/build-kernel.sh OUT      (OUT/vmlinux and OUT/manifest.json; about 6 minutes on 2 cores)
 #
 # Which version: the newest of $package in $suites, asked for only when a build is due. A pinned version would
-# vanish from the archive with the next security update. So the cache key holds the fragments, the scripts and the
-# compiler, and manifest.json records the version that was taken. For a newer one, remove kernel/ from the cache.
+# vanish from the archive with the next security update. So the cache key holds the options, the package's name and
+# the compiler, and manifest.json records the version that was taken. For a newer one, remove kernel/ from the cache.
 #
 # Which configuration: what the fragments name, and what that selects. allnoconfig answers "no" to every other
 # question (tinyconfig is that too, over a fragment of its own that asks for -Os and a tiny slab allocator). Kconfig
@@ -50,7 +50,8 @@ kernel_make() {
 
 (($# == 1)) || die "usage: build-kernel.sh OUT"
 need gcc
-# Of lib.sh only the function that fetches the source counts: a new message there must not cost a kernel.
-key=$(inputs_key "$REPO/docker/kernel" "$REPO/scripts/build-kernel.sh" "$REPO/scripts/check-kernel-config.sh" \
-    "=$(declare -f private_apt)" "=$(gcc --version | head -1)" "=$SOURCE_DATE_EPOCH")
+# Only what can change the kernel counts: the options without their comments, and the functions that fetch and
+# build. A better comment must not cost a kernel.
+key=$(inputs_key "=$(grep -h '^CONFIG_' "${fragments[@]}" | sort)" "=$package ${suites[*]}" \
+    "=$(declare -f build kernel_make private_apt)" "=$(gcc --version | head -1)" "=$SOURCE_DATE_EPOCH")
 cached kernel "$key" "$1" build
