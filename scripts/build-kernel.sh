@@ -10,6 +10,7 @@
 # Which configuration: what the fragments name, and what that selects. allnoconfig answers "no" to every other
 # question (tinyconfig is that too, over a fragment of its own that asks for -Os and a tiny slab allocator). Kconfig
 # drops silently what it can't set, so check-kernel-config.sh looks before the compiler starts.
+# shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 package=linux-source-6.12

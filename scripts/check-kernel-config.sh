@@ -2,6 +2,7 @@
 # Compares a kernel's final configuration with what the fragments ask for: kconfig silently drops an option
 # whose dependencies aren't met. Lists every difference; status 0 only if there is none.
 # Usage: scripts/check-kernel-config.sh FRAGMENT... CONFIG
+# shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 (($# >= 2)) || die "usage: check-kernel-config.sh FRAGMENT... CONFIG"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the build and the tests need, if any is missing; the one list of them.
 # Usage: scripts/install-deps.sh [build|test]...   (default: both). Needs root or sudo only if something is missing.
+# shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 build_packages=(
@@ -13,7 +14,7 @@ build_packages=(
 host_packages=(libgl1 libegl1 libgl1-mesa-dri libgbm1 libx11-6 libwayland-client0)
 test_packages=(
     shellcheck
-    xvfb xauth x11-utils x11-xserver-utils xdotool imagemagick tesseract-ocr # a screen, hands and eyes
+    xvfb xauth x11-utils x11-xserver-utils xdotool wmctrl imagemagick tesseract-ocr # a screen, hands and eyes
     podman buildah                              # make docker-build
     pacman-package-manager libarchive-tools     # the arch flavour's stub repository
 )

@@ -72,6 +72,7 @@ cached() {
     mkdir -p "$(dirname "$out")"
     rm -rf "$out" "$out.new"
     cp -a --reflink=auto --sparse=always "$entry" "$out.new"
+    chmod 755 "$out.new"
     touch "$out.new/manifest.json" # newer than its prerequisites, for make
     mv "$out.new" "$out"
     say "$component: $out"
@@ -80,8 +81,11 @@ cached() {
 # debian_mirror: the archive this machine already uses (or MIRROR=…), so no host name stands in the tree.
 debian_mirror() {
     local m=${MIRROR:-}
-    [ -n "$m" ] || m=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 2>/dev/null | head -1)
-    [ -n "$m" ] || m=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -m1 '/debian/*$' || true)
+    # shellcheck disable=SC2016 # apt's format, not the shell's
+    {
+        [ -n "$m" ] || m=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 2>/dev/null | head -1)
+        [ -n "$m" ] || m=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -m1 '/debian/*$' || true)
+    }
     [ -n "$m" ] || die "no Debian archive found in apt's sources; run apt-get update, or say MIRROR=URL"
     printf '%s\n' "${m%/}"
 }

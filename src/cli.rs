@@ -1,6 +1,8 @@
 //! The command line's syntax, and nothing else: no file, no environment, no host.
 
-use crate::config::{AccelChoice, DisplayChoice, GlChoice, GpuChoice, KeyboardChoice, Layer, Setting, Source};
+use crate::config::{
+    AccelChoice, DisplayChoice, GlChoice, GpuChoice, KeyboardChoice, Layer, Setting, Source,
+};
 use crate::units::{MiB, Vcpus, VmName, WindowSize};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;

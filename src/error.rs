@@ -1,6 +1,8 @@
 //! What the program says when it can't go on: a kind (which decides the exit status), the chain of
 //! causes, and what to type next. Every command returns [`Error`]; only `main` prints it.
 
+use crate::config::ConfigError;
+use crate::plan::PlanError;
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -48,6 +50,27 @@ impl Error {
 impl From<anyhow::Error> for Error {
     fn from(cause: anyhow::Error) -> Self {
         Self { kind: Kind::Failed, cause, hint: None }
+    }
+}
+
+/// A bad configuration: nothing was started.
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        let hint = match &error {
+            ConfigError::File { .. } => {
+                "correct that line; `virtualghost config --show` prints every setting"
+            }
+            ConfigError::Environment { .. } => "correct or unset that variable",
+        };
+        Self { kind: Kind::BadInput, cause: error.into(), hint: Some(hint.to_owned()) }
+    }
+}
+
+/// Something forced that can't be had: nothing was started.
+impl From<PlanError> for Error {
+    fn from(error: PlanError) -> Self {
+        let hint = error.hint().to_owned();
+        Self { kind: Kind::BadInput, cause: error.into(), hint: Some(hint) }
     }
 }
 

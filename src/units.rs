@@ -130,15 +130,15 @@ impl FromStr for WindowSize {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let side = |s: &str| s.parse().ok().filter(|n| Self::SIDE.contains(n));
-        text.split_once('x')
-            .and_then(|(w, h)| Some(Self { width: side(w)?, height: side(h)? }))
-            .ok_or_else(|| {
+        text.split_once('x').and_then(|(w, h)| Some(Self { width: side(w)?, height: side(h)? })).ok_or_else(
+            || {
                 Invalid(format!(
                     "size must be WIDTHxHEIGHT in pixels, each from {} to {}, not {text:?}",
                     Self::SIDE.start(),
                     Self::SIDE.end()
                 ))
-            })
+            },
+        )
     }
 }
 
@@ -205,10 +205,7 @@ mod tests {
     #[test]
     fn amounts_outside_their_range_name_the_range() {
         assert_eq!("0".parse::<Vcpus>().unwrap_err().0, "vcpus must be from 1 to 255, not 0");
-        assert_eq!(
-            MiB::try_from(-1).unwrap_err().0,
-            "memory (MiB) must be from 256 to 1048576, not -1"
-        );
+        assert_eq!(MiB::try_from(-1).unwrap_err().0, "memory (MiB) must be from 256 to 1048576, not -1");
         assert_eq!("255".parse::<Vcpus>().unwrap().get(), 255);
         assert!("2 GiB".parse::<MiB>().unwrap_err().0.contains("whole number"));
     }

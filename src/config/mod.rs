@@ -161,11 +161,24 @@ impl Layer {
     }
 }
 
+/// A setting a line: `key = value`, aligned, and its origin: what `config --show` prints.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = self.rows();
+        let lines: Vec<_> = rows.iter().map(|row| format!("{} = {}", row.key, row.value)).collect();
+        let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+        let lines = lines.iter().zip(&rows).map(|(line, row)| format!("{line:<width$}  ({})", row.origin));
+        f.write_str(&lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
 /// The commented file that `config --init` writes: every setting, none of them said.
 pub fn template() -> String {
     DEFAULTS
         .lines()
-        .map(|line| if line.is_empty() || line.starts_with('#') { format!("{line}\n") } else { format!("#{line}\n") })
+        .map(|line| {
+            if line.is_empty() || line.starts_with('#') { format!("{line}\n") } else { format!("#{line}\n") }
+        })
         .collect()
 }
 
@@ -245,7 +258,9 @@ mod tests {
     fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
         let file = file("vcpus = 3\nmemory = 1024\n\ngl = \"off\"").unwrap();
         let env = Layer::environment(|name| {
-            ["VIRTUALGHOST_VCPUS", "VIRTUALGHOST_MEMORY"].contains(&name).then(|| "4096".replace("4096", if name.ends_with("S") { "4" } else { "4096" }).into())
+            ["VIRTUALGHOST_VCPUS", "VIRTUALGHOST_MEMORY"]
+                .contains(&name)
+                .then(|| "4096".replace("4096", if name.ends_with("S") { "4" } else { "4096" }).into())
         })
         .unwrap();
         let flags = Layer { vcpus: Some(Setting::flag("vcpus", "5".parse().unwrap())), ..Layer::default() };
@@ -261,7 +276,11 @@ mod tests {
     fn a_bad_file_is_refused_with_its_line_and_the_allowed_range() {
         assert_eq!(refusal("\nvcpus = 0"), "/etc/vg/config.toml, line 2: vcpus must be from 1 to 255, not 0");
         assert!(refusal("vcpu = 2").contains("line 1: unknown field `vcpu`"), "{}", refusal("vcpu = 2"));
-        assert!(refusal("vcpus = \"two\"").contains("line 1: invalid type: string"), "{}", refusal("vcpus = \"two\""));
+        assert!(
+            refusal("vcpus = \"two\"").contains("line 1: invalid type: string"),
+            "{}",
+            refusal("vcpus = \"two\"")
+        );
         assert!(refusal("size = \"10x10\"").contains("from 160 to 16384"));
         assert!(refusal("a = ]").contains("line 1"));
     }
@@ -285,8 +304,19 @@ mod tests {
 
     #[test]
     fn the_template_says_nothing_until_it_is_edited_and_then_is_valid() {
-        assert!(Config::merge([file(&template()).unwrap()]).rows().iter().all(|r| r.origin == Origin::Default));
-        let edited: String = template().lines().map(|l| l.strip_prefix('#').filter(|l| l.contains(" = ") && !l.starts_with(' ')).unwrap_or(l).to_owned() + "\n").collect();
+        assert!(
+            Config::merge([file(&template()).unwrap()]).rows().iter().all(|r| r.origin == Origin::Default)
+        );
+        let edited: String = template()
+            .lines()
+            .map(|l| {
+                l.strip_prefix('#')
+                    .filter(|l| l.contains(" = ") && !l.starts_with(' '))
+                    .unwrap_or(l)
+                    .to_owned()
+                    + "\n"
+            })
+            .collect();
         assert!(Config::merge([file(&edited).unwrap()]).rows().iter().all(|r| r.origin != Origin::Default));
     }
 }

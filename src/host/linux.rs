@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn the_systems_keyboard_is_read_from_its_file() {
-        let keyboard = system_keyboard("# x\nXKBMODEL=\"pc105\"\nXKBLAYOUT=\"de\"\nXKBVARIANT=\"\"\n").unwrap();
+        let keyboard =
+            system_keyboard("# x\nXKBMODEL=\"pc105\"\nXKBLAYOUT=\"de\"\nXKBVARIANT=\"\"\n").unwrap();
         assert_eq!((keyboard.layout.as_str(), keyboard.model.as_str()), ("de", "pc105"));
         assert_eq!(system_keyboard("XKBMODEL=pc105\n"), None);
     }
@@ -184,7 +185,8 @@ mod tests {
             fs::write(devices.join(address).join("class"), class).unwrap();
         }
         std::os::unix::fs::symlink("../../drivers/vfio-pci", devices.join("0000:01:00.0/driver")).unwrap();
-        std::os::unix::fs::symlink("../../kernel/iommu_groups/13", devices.join("0000:01:00.0/iommu_group")).unwrap();
+        std::os::unix::fs::symlink("../../kernel/iommu_groups/13", devices.join("0000:01:00.0/iommu_group"))
+            .unwrap();
         let found = gpus(devices);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].driver.as_deref(), Some("vfio-pci"));

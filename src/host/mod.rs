@@ -19,6 +19,16 @@ pub enum Os {
     Windows,
 }
 
+impl fmt::Display for Os {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Linux => "Linux",
+            Self::MacOs => "macOS",
+            Self::Windows => "Windows",
+        })
+    }
+}
+
 /// A hardware accelerator of QEMU's, or TCG, its translator, which needs nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accelerator {
@@ -63,6 +73,17 @@ pub enum Session {
     None {
         because: String,
     },
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::X11(display) => write!(f, "X11, {display}"),
+            Self::Wayland(socket) => write!(f, "Wayland, {socket}"),
+            Self::Native => f.write_str("the desktop"),
+            Self::None { because } => write!(f, "no session: {because}"),
+        }
+    }
 }
 
 /// The host's keyboard: XKB's names, and where they were found.

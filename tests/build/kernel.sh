@@ -3,6 +3,7 @@
 # QEMU with it, it is also booted without a root file system: it has to come up through PVH, and its panic to
 # reach QEMU.
 # Usage: tests/build/kernel.sh
+# shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
 
 check=$REPO/scripts/check-kernel-config.sh

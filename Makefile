@@ -1,0 +1,106 @@
+# VirtualGhost: `make run` builds whatever is missing and launches; `make test` is what CI runs.
+# Settings: FLAVOUR=debian|arch  GHOSTTY=FILE  CONTAINER=docker|podman|buildah  CARGO=…
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+
+CARGO ?= cargo
+GHOSTTY ?=
+# The flavour of the guest; asked for once, and only by the targets that build it.
+FLAVOUR ?= $(eval FLAVOUR := $(shell scripts/default-flavour.sh))$(FLAVOUR)
+
+BUILD := assets/build
+KERNEL := $(BUILD)/kernel/manifest.json
+ROOTFS := $(BUILD)/rootfs/manifest.json
+QEMU := $(BUILD)/qemu/manifest.json
+EXECUTABLE := $(or $(CARGO_TARGET_DIR),target)/release/virtualghost
+
+.PHONY: help
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
+
+.PHONY: run
+run: build ## Build whatever is missing, then launch (ARGS="--memory 4096")
+	@exec $(EXECUTABLE) $(ARGS)
+
+.PHONY: build
+build: deps assets package-qemu ## The release executable, with kernel, root filesystem and QEMU inside
+	$(CARGO) build --release
+
+.PHONY: dist
+dist: deps assets package-qemu ## The release executable at its smallest, with checksum, in dist/
+	VIRTUALGHOST_ZSTD_LEVEL=19 $(CARGO) build --release --target-dir target/dist
+	mkdir -p dist && cp target/dist/release/virtualghost dist/virtualghost && cp $(BUILD)/rootfs/sbom.spdx.json dist/
+	cd dist && sha256sum virtualghost sbom.spdx.json | tee SHA256SUMS
+
+.PHONY: deps deps-test
+deps:
+	@scripts/install-deps.sh build
+deps-test:
+	@scripts/install-deps.sh build test
+
+# What goes into the executable. Each component is one folder made by one script, with a manifest.json;
+# the script asks the build cache first, so a new clone rebuilds nothing that was built before. Where there
+# is no apt, and for Arch, the same script runs in a container.
+.PHONY: assets package-qemu docker-build
+assets: $(KERNEL) $(ROOTFS) ## The guest's kernel and root filesystem (FLAVOUR=, GHOSTTY=)
+package-qemu: $(QEMU) ## The relocatable QEMU
+
+docker-build: ## Kernel, root filesystem and QEMU in a container (CONTAINER=, FLAVOUR=arch by default)
+	scripts/docker-build.sh $(BUILD)
+
+# Changes when a setting does, and only then: what was built for other settings is built anew.
+SETTINGS := $(BUILD)/.settings
+.PHONY: FORCE
+$(SETTINGS): FORCE
+	@mkdir -p $(@D)
+	@now='$(FLAVOUR) $(if $(GHOSTTY),$(shell sha256sum <"$(GHOSTTY)"))'; \
+	    [ "$$(cat $@ 2>/dev/null)" = "$$now" ] || echo "$$now" >$@
+
+APT := $(shell command -v apt-get)
+COMMON := scripts/lib.sh
+$(KERNEL): scripts/build-kernel.sh scripts/check-kernel-config.sh $(COMMON) $(wildcard docker/kernel/*)
+	$(if $(APT),scripts/build-kernel.sh $(@D),scripts/docker-build.sh $(BUILD) kernel)
+$(ROOTFS): scripts/build-rootfs.sh $(wildcard scripts/rootfs/*) $(COMMON) $(SETTINGS) $(shell find assets/guest -type f)
+	FLAVOUR='$(FLAVOUR)' GHOSTTY='$(GHOSTTY)' \
+	    $(if $(filter arch,$(FLAVOUR)),scripts/docker-build.sh $(BUILD) rootfs,scripts/build-rootfs.sh $(@D))
+$(QEMU): scripts/package-qemu.sh scripts/qemu-bundle.conf assets/qemu/window.c $(COMMON)
+	scripts/package-qemu.sh $(@D)
+
+# Tests, from the cheapest to the dearest.
+.PHONY: lint test-build test lab
+lint: deps-test ## Formatting, clippy, shellcheck, the crates' licences
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	shellcheck -x scripts/*.sh scripts/rootfs/*.sh tests/build/*.sh .ci/run
+	scripts/check-licences.sh
+
+test-build: deps-test build
+	tests/build/licences.sh
+	tests/build/kernel.sh
+	tests/build/qemu-bundle.sh $(BUILD)/qemu
+	tests/build/rootfs.sh $(BUILD)/rootfs
+	tests/build/ghostty.sh
+	tests/build/arch.sh
+	tests/build/docker.sh
+
+boot_test = VIRTUALGHOST_EXECUTABLE=$(abspath $(EXECUTABLE)) $(CARGO) test --test boot -- --test-threads=1 --nocapture
+
+test: lint build ## Everything that CI runs
+	$(CARGO) test
+	$(MAKE) test-build
+	$(boot_test)
+
+lab: test ## The long tests too
+	tests/build/rootfs.sh --rebuild
+	LAB=1 tests/build/docker.sh
+
+.PHONY: bench
+bench: build ## Measure the launcher against its goals
+	scripts/bench.sh $(EXECUTABLE)
+
+.PHONY: clean
+clean: ## Remove build outputs (the build cache and VMs' files stay)
+	$(CARGO) clean
+	rm -rf $(BUILD) dist

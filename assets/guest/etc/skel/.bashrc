@@ -1,0 +1,1 @@
+# Yours. Prompt, colours, history and completion have their defaults in /usr/lib/virtualghost/bashrc.

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Builds the root file system: OUT/rootfs.img (ext4, sparse), manifest.json, sbom.spdx.json. Kept in the build cache.
+# Usage: [FLAVOUR=debian|arch] [GHOSTTY=FILE] scripts/build-rootfs.sh OUT
+#   GHOSTTY   a Ghostty of your own for the debian flavour: a .deb, or a .tar.gz with a usr/ tree
+# Nothing is mounted. Not as root, it needs a range in /etc/subuid (package uidmap).
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+(($# == 1)) || die "usage: [FLAVOUR=debian|arch] [GHOSTTY=FILE] $0 OUT"
+export FLAVOUR=${FLAVOUR:-debian} GHOSTTY=${GHOSTTY:-}
+flavour_script=$REPO/scripts/rootfs/$FLAVOUR.sh
+[ -f "$flavour_script" ] || die "no such flavour: $FLAVOUR (debian, arch)"
+need jq unshare mkfs.ext4
+inputs=("$REPO/assets/guest" "$REPO/scripts/rootfs" "$REPO/scripts/build-rootfs.sh" "$REPO/scripts/lib.sh"
+    "=$FLAVOUR" "=$SOURCE_DATE_EPOCH")
+if [ -n "$GHOSTTY" ]; then
+    [ "$FLAVOUR" = debian ] || die "GHOSTTY=FILE is for FLAVOUR=debian; the $FLAVOUR flavour brings its own"
+    [ -f "$GHOSTTY" ] || die "no such file: GHOSTTY=$GHOSTTY"
+    GHOSTTY=$(realpath "$GHOSTTY")
+    inputs+=("=$(sha256sum <"$GHOSTTY") ${GHOSTTY_PACKAGES:-}")
+fi
+
+# shellcheck source=scripts/rootfs/debian.sh
+. "$flavour_script"
+# The versions that the distribution has now, where it can say so beforehand.
+if declare -F bootstrap_inputs >/dev/null; then
+    versions=$(bootstrap_inputs)
+    inputs+=("=$versions")
+fi
+
+build() { as_root "$REPO/scripts/rootfs/make.sh" "$1"; }
+key=$(inputs_key "${inputs[@]}")
+cached rootfs "$key" "$1" build

@@ -1,0 +1,148 @@
+//! One short function per subcommand: the pipeline on one screen.
+
+use crate::assets::clean::{self, Cleaned};
+use crate::assets::{self, Blobs, progress};
+use crate::cli::{Cli, Command, ConfigArgs, RunArgs};
+use crate::config::{Config, Layer, template};
+use crate::error::{Error, Result};
+use crate::folders::{self, Folders};
+use crate::host;
+use crate::launch;
+use crate::parts::Parts;
+use crate::plan::{self, VmSpec};
+use anyhow::Context;
+use clap::Parser;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Does what the command line says, and prints the error if there is one. `blobs` is what the executable carries.
+pub fn main(blobs: &'static Blobs) -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(cli.verbose);
+    let done = match &cli.command {
+        None => run(&cli.run, blobs),
+        Some(Command::Run(args)) => run(args, blobs),
+        Some(Command::Config(args)) => config(args),
+        Some(Command::Clean { dry_run }) => clean(*dry_run),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("{error}");
+        error.exit_code()
+    })
+}
+
+fn run(args: &RunArgs, blobs: &'static Blobs) -> Result<ExitCode> {
+    let folders = Folders::find()?;
+    let config = merged_config(&folders, args.layer())?;
+    let facts = host::probe();
+    let spec = plan::plan(&facts, &config, &args.name)?;
+    let parts = Parts::check(&spec, blobs)?;
+    if args.dry_run {
+        return dry_run(&spec, &parts, &folders);
+    }
+    launch::launch(facts, &config, spec, &parts, &folders)
+}
+
+/// The plan with its reasons, then QEMU's command line as a shell would take it.
+fn dry_run(spec: &VmSpec, parts: &Parts, folders: &Folders) -> Result<ExitCode> {
+    let paths = parts.paths(folders);
+    let command = launch::command_line(spec, &paths);
+    print(format_args!("{spec}\n{command}"))
+}
+
+fn config(args: &ConfigArgs) -> Result<ExitCode> {
+    let folders = Folders::find()?;
+    let path = folders.config_file_path();
+    if args.path {
+        print(path.display())
+    } else if args.init {
+        write_new(&path, &template())?;
+        print(format_args!("wrote {}", path.display()))
+    } else {
+        print(merged_config(&folders, Layer::default())?)
+    }
+}
+
+fn clean(dry_run: bool) -> Result<ExitCode> {
+    let cache = Folders::find()?.cache_path();
+    let (done, found) = if dry_run {
+        let (kept, removed) = clean::list(&cache)?.into_iter().partition(|entry| !entry.users.is_empty());
+        ("would remove", Cleaned { removed, kept })
+    } else {
+        ("removed", clean::clean(&cache, &*progress::for_stderr())?)
+    };
+    let mut lines = Vec::new();
+    for entry in &found.removed {
+        lines.push(format!("{done} {} ({})", entry.path.display(), assets::mib(entry.bytes)));
+    }
+    for entry in &found.kept {
+        let users: Vec<_> = entry.users.iter().map(ToString::to_string).collect();
+        lines.push(format!("kept {}: in use by {}", entry.path.display(), users.join(", ")));
+    }
+    if lines.is_empty() {
+        lines.push(format!("nothing to remove in {}", cache.display()));
+    }
+    print(lines.join("\n"))
+}
+
+/// Defaults < file < environment < `flags`.
+fn merged_config(folders: &Folders, flags: Layer) -> Result<Config> {
+    let file = file_layer(&folders.config_file_path())?;
+    let environment = Layer::environment(|name| std::env::var_os(name))?;
+    Ok(Config::merge([flags, environment, file]))
+}
+
+/// A file that is not there says nothing.
+fn file_layer(path: &Path) -> Result<Layer> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Layer::file(&text, path)?),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(Layer::default()),
+        Err(e) => Err(anyhow::Error::new(e).context(format!("can't read {}", path.display())).into()),
+    }
+}
+
+/// # Errors
+/// There is something at `path` already: it stays as it is.
+fn write_new(path: &Path, text: &str) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        folders::create_private(folder)?;
+    }
+    let cannot = || format!("can't write {}", path.display());
+    let mut file = match File::options().write(true).create_new(true).open(path) {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            return Err(Error::bad_input(format!("{} exists already and stays as it is", path.display()))
+                .hint("edit it, or move it away first"));
+        }
+        opened => opened.with_context(cannot)?,
+    };
+    file.write_all(text.as_bytes()).with_context(cannot)?;
+    Ok(())
+}
+
+/// To standard output. A reader that has seen enough (`| head -1`) is no error.
+fn print(text: impl Display) -> Result<ExitCode> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(e).context("can't write to standard output").into())
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        2 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
+}

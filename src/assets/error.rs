@@ -1,0 +1,72 @@
+//! What can go wrong with the payload and its cache, each with what to type next.
+
+use super::mib;
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum AssetError {
+    #[error("this executable carries no kernel, no root filesystem and no QEMU")]
+    NothingEmbedded,
+    #[error("this executable is damaged: {what}")]
+    DamagedPayload { what: String },
+    #[error("not enough disk space in {}: {} needed, {} free", path.display(), mib(*needed), mib(*free))]
+    NoSpace { path: PathBuf, needed: u64, free: u64 },
+    #[error("the disk of {} filled up meanwhile: {} needed", path.display(), mib(*needed))]
+    DiskFull { path: PathBuf, needed: u64 },
+    #[error("{} can't serve as the cache: {because}", path.display())]
+    Untrusted { path: PathBuf, because: String },
+    #[error("{} changed while it was being installed", path.display())]
+    Disturbed { path: PathBuf },
+    #[error("can't {action} {}: {source}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+}
+
+pub type Result<T> = std::result::Result<T, AssetError>;
+
+impl AssetError {
+    /// What to type or change next.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NothingEmbedded => {
+                "run `make run`, or `make assets package-qemu` before `cargo build`; or say --kernel, --rootfs and \
+                 the setting `qemu`"
+            }
+            Self::DamagedPayload { .. } => "copy it here again, or build it again",
+            Self::NoSpace { .. } | Self::DiskFull { .. } => {
+                "free some space there, run `virtualghost clean`, or let XDG_CACHE_HOME name a folder elsewhere"
+            }
+            Self::Untrusted { path, .. } => {
+                let path = path.display();
+                return Some(format!("remove or mend {path}, or let XDG_CACHE_HOME name a folder elsewhere"));
+            }
+            Self::Disturbed { .. } => "find out which program changes files there, then start again",
+            Self::Io { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+
+    /// Whether the cause is that no more can be written to the disk.
+    pub(super) fn is_full_disk(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        matches!(self, Self::Io { source, .. } if full.contains(&source.kind()))
+    }
+}
+
+impl From<AssetError> for crate::error::Error {
+    fn from(error: AssetError) -> Self {
+        let hint = error.hint();
+        Self { hint, ..anyhow::Error::new(error).into() }
+    }
+}
+
+/// Says what was being done to which path.
+pub(super) trait At<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| AssetError::Io { action, path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,83 @@
+//! Unpacks a payload: several chunks at once into a folder beside, everything fsynced, then one rename.
+
+use super::cache::{Cache, ChangeLock};
+use super::error::{AssetError, At, Result};
+use super::manifest::{Chunk, is_hole};
+use super::payload::{Member, Payload};
+use super::progress::Progress;
+use super::{os, parallel, stamp};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// Left free on the disk beyond the files themselves: their metadata, and room for the run's overlay to begin.
+const MARGIN: u64 = 64 << 20;
+/// Zeros are left out in blocks of this size, so that the file stays as sparse as the image was.
+const BLOCK: usize = 64 << 10;
+
+/// Makes the version of `payload`, which must not be there. After an error nothing of it is left.
+pub fn extract(payload: &Payload, cache: &Cache, lock: &ChangeLock, progress: &dyn Progress) -> Result<()> {
+    let (versions, needed) = (cache.versions_path(), payload.unpacked_bytes());
+    let free = fs4::available_space(&versions).at("read the free space of", &versions)?;
+    if free < needed + MARGIN {
+        return Err(AssetError::NoSpace { path: versions, needed: needed + MARGIN, free });
+    }
+    progress.plan(needed);
+    let partial = cache.leftover_path(lock, payload.digest(), "partial");
+    let version = cache.version_path(payload.digest());
+    let result = fill(payload, &partial, progress)
+        .and_then(|()| fs::rename(&partial, &version).at("rename to", &version))
+        .and_then(|()| os::sync_folder(&versions).at("write", &versions));
+    result.map_err(|error| {
+        // What can't be removed now is removed by the next installation.
+        let _ = fs::remove_dir_all(&partial);
+        if error.is_full_disk() { AssetError::DiskFull { path: versions, needed } } else { error }
+    })
+}
+
+fn fill(payload: &Payload, folder: &Path, progress: &dyn Progress) -> Result<()> {
+    let members = payload.members()?;
+    let mut folders = BTreeSet::from([folder.to_owned()]);
+    for member in &members {
+        let path = folder.join(&member.path);
+        folders.extend(path.ancestors().skip(1).take_while(|above| *above != folder).map(Path::to_owned));
+        create(&path, member.size).at("make", &path)?;
+    }
+    let chunks: Vec<_> = members.iter().flat_map(|m| m.chunks.iter().map(move |chunk| (m, chunk))).collect();
+    parallel::map(&chunks, |(member, chunk)| {
+        let path = folder.join(&member.path);
+        write(&path, chunk, &member.read(chunk)?).at("write", &path)?;
+        progress.advance(chunk.length);
+        Ok(())
+    })?;
+    parallel::map(&members, |member| {
+        let path = folder.join(&member.path);
+        finish(&path, member).at("write", &path)
+    })?;
+    stamp::write(folder, &members)?;
+    folders.iter().try_for_each(|folder| os::sync_folder(folder).at("write", folder))
+}
+
+/// A new file that is one hole, in folders for the user alone.
+fn create(path: &Path, size: u64) -> io::Result<()> {
+    path.parent().map_or(Ok(()), os::create_folder)?;
+    File::create_new(path)?.set_len(size)
+}
+
+fn write(path: &Path, chunk: &Chunk, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).open(path)?;
+    for (index, block) in bytes.chunks(BLOCK).enumerate() {
+        if !is_hole(block) {
+            file.seek(SeekFrom::Start(chunk.offset + (index * BLOCK) as u64))?;
+            file.write_all(block)?;
+        }
+    }
+    Ok(())
+}
+
+fn finish(path: &Path, member: &Member) -> io::Result<()> {
+    let file = File::options().write(true).open(path)?;
+    os::seal(&file, member.executable)?;
+    file.sync_all()
+}

@@ -1,0 +1,127 @@
+//! What goes in comes out, and only that.
+
+use super::super::error::AssetError;
+use super::super::manifest::{Manifest, blob_name, is_hole, stays_inside};
+use super::*;
+use std::os::unix::fs::{MetadataExt, symlink};
+
+#[test]
+fn files_come_out_as_they_went_in_and_read_only() {
+    let lab = Lab::new();
+    let installed = lab.install(&lab.payload()).unwrap();
+    let same = |build: &str, path: &Path, mode: u32| {
+        assert!(fs::read(lab.build(build)).unwrap() == fs::read(path).unwrap(), "{build} differs");
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, mode, "{build}");
+        assert_eq!(path.parent().unwrap().metadata().unwrap().mode() & 0o7777, 0o700, "{build}'s folder");
+    };
+    let qemu = &installed.paths.qemu;
+    same("kernel/vmlinux", &installed.paths.kernel, 0o400);
+    same("rootfs/rootfs.img", &installed.paths.rootfs, 0o400);
+    same("qemu/bin/qemu", &qemu.program, 0o500);
+    same("qemu/lib/qemu/ui.so", &qemu.modules.join("ui.so"), 0o400);
+    same("qemu/share/qemu/pvh.bin", &qemu.data.join("pvh.bin"), 0o400);
+}
+
+#[test]
+fn a_sparse_image_stays_sparse() {
+    let lab = Lab::new();
+    let payload = lab.payload();
+    assert!(payload.unpacked_bytes() < 30 << 20, "holes are counted");
+    let image = lab.install(&payload).unwrap().paths.rootfs.metadata().unwrap();
+    assert_eq!(image.len(), IMAGE_SIZE as u64);
+    let taken = image.blocks() * 512;
+    assert!(taken < 1 << 20, "three runs of 14 kB take {taken} bytes");
+}
+
+#[test]
+fn the_manifest_tells_what_is_in_it() {
+    let payload = Lab::new().payload();
+    assert_eq!(payload.rootfs().terminal, "foot");
+    assert_eq!((&payload.kernel().version[..], &payload.qemu().version[..]), ("6.12", "10"));
+    assert!(payload.packed_bytes() < payload.unpacked_bytes());
+}
+
+#[test]
+fn the_same_bytes_give_the_same_version_and_other_bytes_another() {
+    let lab = Lab::new();
+    let first = lab.payload().digest().to_owned();
+    assert_eq!(first, Lab::new().payload().digest());
+    lab.write("qemu/lib/qemu/ui.so", b"modulE", 0o644);
+    assert_ne!(first, lab.payload().digest());
+}
+
+#[test]
+fn what_has_not_changed_is_not_compressed_again() {
+    let lab = Lab::new();
+    let (earlier, blob) = (lab.path("payload"), blob_name("qemu"));
+    lab.payload();
+    // A mark that only a copy can carry on.
+    let mut marked = fs::read(earlier.join(&blob)).unwrap();
+    marked[0] ^= 1;
+    fs::write(earlier.join(&blob), &marked).unwrap();
+    let again = |level: i32| {
+        let fresh = lab.path(&format!("payload-{level}"));
+        pack(&lab.path("build"), &fresh, level, &earlier).unwrap();
+        fs::read(fresh.join(&blob)).unwrap()
+    };
+    assert!(again(1) == marked, "compressed again");
+    assert!(again(2)[0] != marked[0], "frames of another level taken over");
+}
+
+#[test]
+fn a_bundle_with_links_or_without_its_program_is_not_packed() {
+    let lab = Lab::new();
+    let pack = |name| pack(&lab.path("build"), &lab.path(name), 1, Path::new("/nonexistent"));
+    symlink("ui.so", lab.build("qemu/lib/qemu/link.so")).unwrap();
+    assert!(format!("{:#}", pack("a").unwrap_err()).contains("link.so is not a plain file"));
+    fs::remove_file(lab.build("qemu/lib/qemu/link.so")).unwrap();
+    fs::remove_file(lab.build("qemu/bin/qemu")).unwrap();
+    assert!(format!("{:#}", pack("b").unwrap_err()).contains("holds no bin/qemu"));
+}
+
+/// Packs, lets `damage` change the payload, and expects the installation to refuse it and to leave nothing.
+fn refused(damage: impl Fn(&mut Manifest, &mut Vec<u8>)) -> String {
+    let lab = Lab::new();
+    lab.payload();
+    let (manifest_path, blob_path) =
+        (lab.path("payload/manifest.json"), lab.path("payload").join(blob_name("kernel")));
+    let mut manifest = serde_json::from_slice(&fs::read(&manifest_path).unwrap()).unwrap();
+    let mut blob = fs::read(&blob_path).unwrap();
+    damage(&mut manifest, &mut blob);
+    fs::write(manifest_path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+    fs::write(blob_path, blob).unwrap();
+    let error = lab.install(&lab.packed(&lab.path("payload"))).unwrap_err();
+    assert!(matches!(error, AssetError::DamagedPayload { .. }), "{error}");
+    assert_eq!(lab.versions(), Vec::<String>::new());
+    error.to_string()
+}
+
+#[test]
+fn a_damaged_payload_is_refused_and_leaves_nothing() {
+    refused(|_, blob| *blob.last_mut().unwrap() ^= 1);
+    assert!(refused(|_, blob| blob.truncate(blob.len() - 1)).contains("kernel/vmlinux in it, at byte"));
+    let digest = refused(|manifest, _| manifest.kernel.files[0].chunks[1].digest = "0".repeat(64));
+    assert!(digest.ends_with("kernel/vmlinux in it, at byte 4194304: wrong digest"), "{digest}");
+    refused(|manifest, _| manifest.kernel.files[0].chunks[0].length -= 1);
+    refused(|manifest, _| manifest.kernel.files[0].chunks[0].frame_offset = u64::MAX);
+}
+
+#[test]
+fn a_path_that_leaves_the_version_is_refused() {
+    for path in ["../evil", "a/../../evil", "/evil", "", ".", "a\\b", "C:evil"] {
+        assert!(!stays_inside(path), "{path:?}");
+        refused(|manifest, _| manifest.kernel.files[0].path = path.to_owned());
+    }
+    assert!(stays_inside("lib/qemu/ui.so"));
+}
+
+#[test]
+fn a_hole_is_zeros_and_nothing_else() {
+    assert!(is_hole(&[]) && is_hole(&[0]) && is_hole(&[0; 4096]));
+    assert!(!is_hole(&[1]) && !is_hole(&[7; 4096]));
+    for at in [0, 1, 2048, 4095] {
+        let mut bytes = [0; 4096];
+        bytes[at] = 1;
+        assert!(!is_hole(&bytes), "{at}");
+    }
+}

@@ -1,0 +1,64 @@
+//! Where things are kept, by each system's custom (XDG base directories, Known Folders, Library), and
+//! made so that only the user can look inside.
+
+use crate::error::{Error, Kind, Result};
+use anyhow::Context;
+use directories::ProjectDirs;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[cfg_attr(unix, path = "folders/unix.rs")]
+#[cfg_attr(windows, path = "folders/windows.rs")]
+mod os;
+
+/// Paths only: nothing is made by asking for them.
+pub struct Folders(ProjectDirs);
+
+impl Folders {
+    /// # Errors
+    /// The user has no home folder.
+    pub fn find() -> Result<Self> {
+        ProjectDirs::from("", "", "virtualghost").map(Self).ok_or_else(|| {
+            Error::new(Kind::Failed, "no home folder: neither HOME nor the user database names one")
+                .hint("set HOME to a folder of yours")
+        })
+    }
+
+    /// Extracted assets and overlays: can be made again.
+    pub fn cache_path(&self) -> PathBuf {
+        self.0.cache_dir().to_owned()
+    }
+
+    /// Overlays of running VMs; on disk, since they grow with what a guest writes.
+    pub fn overlay_path(&self) -> PathBuf {
+        self.0.cache_dir().join("overlays")
+    }
+
+    pub fn config_file_path(&self) -> PathBuf {
+        self.0.config_dir().join("config.toml")
+    }
+
+    /// What is known of each VM: its lock and its logs.
+    pub fn vm_path(&self, name: &str) -> PathBuf {
+        self.0.state_dir().unwrap_or(self.0.data_local_dir()).join("vms").join(name)
+    }
+}
+
+/// Makes the folder and those above it; it is the user's alone (mode 0700).
+pub fn create_private(path: &Path) -> Result<()> {
+    os::create_private(path).with_context(|| format!("can't make the folder {}", path.display()))?;
+    Ok(())
+}
+
+/// Removes what no longer belongs to anybody: overlays whose QEMU was killed between making the file and
+/// unlinking it, a matter of microseconds. One of a live QEMU that old has no name any more (on Windows it
+/// is open, and can't be removed).
+pub fn remove_stale_overlays(folder: &Path) {
+    const OLD: std::time::Duration = std::time::Duration::from_secs(600);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|time| time.elapsed().ok());
+        if age.is_some_and(|age| age > OLD) && fs::remove_file(entry.path()).is_ok() {
+            tracing::debug!("removed a left-over overlay: {}", entry.path().display());
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Where the parts of this VM come from: each is a file of the user's own, or the executable carries it.
+//! Joins the plan's sources with the assets; looks at the user's files before anything starts.
+
+use crate::assets::{self, AssetError, Blobs, Installed, Payload, own, progress};
+use crate::config::Source;
+use crate::error::{Error, Kind, Result};
+use crate::folders::Folders;
+use crate::plan::VmSpec;
+use crate::qemu::{Bundle, Paths, Program};
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+
+pub struct Parts {
+    kernel: Option<PathBuf>,
+    rootfs: Option<PathBuf>,
+    qemu: Option<PathBuf>,
+    /// There if any part is needed from it.
+    payload: Option<Payload>,
+}
+
+impl Parts {
+    /// # Errors
+    /// A file of the user's is not what it should be, or a part is needed that the executable does not carry.
+    pub fn check(spec: &VmSpec, blobs: &'static Blobs) -> Result<Self> {
+        let kernel = own_file(&spec.kernel, own::check_kernel)?;
+        let rootfs = own_file(&spec.rootfs, own::check_rootfs)?;
+        let qemu = own_file(&spec.qemu, own::check_program)?;
+        let all_own = kernel.is_some() && rootfs.is_some() && qemu.is_some();
+        let payload =
+            if all_own { None } else { Some(Payload::embedded(blobs)?.ok_or(AssetError::NothingEmbedded)?) };
+        Ok(Self { kernel, rootfs, qemu, payload })
+    }
+
+    /// Where they are, or will be once they are installed.
+    pub fn paths(&self, folders: &Folders) -> Paths {
+        let cache = folders.cache_path();
+        let embedded = self.payload.as_ref().map(|payload| payload.paths(&cache));
+        let part = |own: &Option<PathBuf>, of: fn(&assets::Paths) -> &PathBuf| {
+            own.clone().or_else(|| embedded.as_ref().map(|paths| of(paths).clone())).unwrap_or_default()
+        };
+        let bundle = match (&self.qemu, &embedded) {
+            (None, Some(paths)) => {
+                Some(Bundle { modules: paths.qemu.modules.clone(), data: paths.qemu.data.clone() })
+            }
+            _ => None,
+        };
+        Paths {
+            kernel: part(&self.kernel, |paths| &paths.kernel),
+            rootfs: part(&self.rootfs, |paths| &paths.rootfs),
+            qemu: Program { path: part(&self.qemu, |paths| &paths.qemu.program), bundle },
+            overlay_folder: folders.overlay_path(),
+        }
+    }
+
+    /// Unpacks what the executable carries, if that is needed. Keep the result for as long as the VM runs.
+    pub fn install(&self, spec: &VmSpec, folders: &Folders) -> Result<Option<Installed>> {
+        let Some(payload) = &self.payload else { return Ok(None) };
+        let installed =
+            assets::install(payload, &folders.cache_path(), &spec.name, &*progress::for_stderr())?;
+        Ok(Some(installed))
+    }
+
+    /// What stands in for Ghostty in this image, if another terminal does.
+    pub fn other_terminal(&self) -> Option<&str> {
+        let image = self.payload.as_ref().filter(|_| self.rootfs.is_none())?.rootfs();
+        (image.terminal != "ghostty").then_some(&image.terminal)
+    }
+}
+
+fn own_file(source: &Source, check: fn(&Path) -> anyhow::Result<()>) -> Result<Option<PathBuf>> {
+    let Source::File(path) = source else { return Ok(None) };
+    let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
+    check(&path).map_err(|cause| Error { kind: Kind::BadInput, cause, hint: None })?;
+    Ok(Some(path))
+}

@@ -1,0 +1,279 @@
+//! Every choice of a launch, made at once from what the host is and what the user wants: data with its
+//! reason. Pure: no file, no process, no environment. `--dry-run`, the log and the tests read the same value.
+//!
+//! A failed start comes back as [`HostFacts::without`] and is planned anew; so the rung below is found by
+//! the same rules, and a choice that the user forced is refused with the reason that was just learnt.
+
+mod gpu;
+mod keyboard;
+
+use crate::config::{AccelChoice, Config, DisplayChoice, GlChoice, Origin, Setting, Source};
+use crate::host::{Accelerator, Availability, HostFacts, Os, Session};
+use crate::units::{MiB, PciAddress, Seconds, Vcpus, VmName, WindowSize};
+use std::fmt;
+
+/// What was chosen, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice<T> {
+    pub value: T,
+    pub because: String,
+}
+
+impl<T> Choice<T> {
+    fn new(value: T, because: impl Into<String>) -> Self {
+        Self { value, because: because.into() }
+    }
+
+    fn said<S>(value: T, setting: &Setting<S>) -> Self {
+        Self::new(value, setting.origin.to_string())
+    }
+}
+
+/// How the guest's pixels are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GpuMode {
+    /// The host's OpenGL (virtio-gpu-gl).
+    Virgl,
+    /// Software rendering in the guest (virtio-gpu).
+    Software,
+    /// A physical GPU (VFIO); it has a monitor of its own.
+    Passthrough(PciAddress),
+}
+
+impl fmt::Display for GpuMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Virgl => f.write_str("virgl"),
+            Self::Software => f.write_str("software"),
+            Self::Passthrough(address) => write!(f, "passthrough of {address}"),
+        }
+    }
+}
+
+/// What shows the guest's screen on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    Gtk,
+    Sdl,
+    Cocoa,
+    None,
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gtk => "gtk",
+            Self::Sdl => "sdl",
+            Self::Cocoa => "cocoa",
+            Self::None => "none",
+        })
+    }
+}
+
+/// XKB's names, each safe as a word of the kernel's command line; empty means XKB's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Xkb {
+    pub layout: String,
+    pub variant: String,
+    pub model: String,
+    pub options: String,
+}
+
+/// A VM, decided: all that is needed to write QEMU's command line, but for paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VmSpec {
+    pub os: Os,
+    pub name: VmName,
+    pub vcpus: Vcpus,
+    pub memory: MiB,
+    pub accelerator: Choice<Accelerator>,
+    pub gpu: Choice<GpuMode>,
+    pub window: Choice<Window>,
+    /// The session that the window belongs to.
+    pub session: Session,
+    pub size: WindowSize,
+    pub fullscreen: bool,
+    pub keyboard: Choice<Xkb>,
+    pub kernel: Source,
+    pub rootfs: Source,
+    pub qemu: Source,
+    pub poweroff_timeout: Seconds,
+}
+
+/// What the user forced and this host can't do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    #[error("{wanted} was asked for ({origin}) and can't be had: {because}")]
+    Forced { wanted: String, origin: Origin, because: String, hint: String },
+    #[error("the VM's memory of {wanted} MiB ({origin}) is more than this machine's {available} MiB")]
+    Memory { wanted: MiB, available: u64, origin: Origin },
+}
+
+impl PlanError {
+    /// What to type instead.
+    pub fn hint(&self) -> &str {
+        match self {
+            Self::Forced { hint, .. } => hint,
+            Self::Memory { .. } => "ask for less with --memory",
+        }
+    }
+}
+
+/// Decides. The same facts and the same configuration give the same VM.
+///
+/// # Errors
+/// Something forced that the facts rule out. What is left to choose ("auto") never fails: it has a rung
+/// that always works (TCG, software rendering, no window).
+pub fn plan(facts: &HostFacts, config: &Config, name: &VmName) -> Result<VmSpec, PlanError> {
+    check_memory(facts, config)?;
+    let passthrough = gpu::passthrough(facts, config)?;
+    let window = window(facts, config, passthrough.is_some())?;
+    let gpu = match passthrough {
+        Some(choice) => choice,
+        None => rendering(facts, config, &window)?,
+    };
+    Ok(VmSpec {
+        os: facts.os,
+        name: name.clone(),
+        vcpus: config.vcpus.value,
+        memory: config.memory.value,
+        accelerator: accelerator(facts, config)?,
+        gpu,
+        window,
+        session: facts.session.clone(),
+        size: config.size.value,
+        fullscreen: config.fullscreen.value,
+        keyboard: keyboard::keyboard(facts, &config.keyboard),
+        kernel: config.kernel.value.clone(),
+        rootfs: config.rootfs.value.clone(),
+        qemu: config.qemu.value.clone(),
+        poweroff_timeout: config.poweroff_timeout.value,
+    })
+}
+
+fn check_memory(facts: &HostFacts, config: &Config) -> Result<(), PlanError> {
+    let (wanted, available) = (config.memory.value, facts.memory_mib);
+    if available != 0 && wanted.get() > available {
+        return Err(PlanError::Memory { wanted, available, origin: config.memory.origin.clone() });
+    }
+    Ok(())
+}
+
+fn accelerator(facts: &HostFacts, config: &Config) -> Result<Choice<Accelerator>, PlanError> {
+    let setting = &config.accel;
+    let forced = match setting.value {
+        AccelChoice::Auto => {
+            return Ok(match &facts.acceleration {
+                Availability::Available => Choice::new(facts.accelerator, "it is there"),
+                Availability::Unavailable { because } => {
+                    Choice::new(Accelerator::Tcg, format!("no {}: {because}", facts.accelerator))
+                }
+            });
+        }
+        AccelChoice::Tcg => return Ok(Choice::said(Accelerator::Tcg, setting)),
+        AccelChoice::Kvm => Accelerator::Kvm,
+        AccelChoice::Hvf => Accelerator::Hvf,
+        AccelChoice::Whpx => Accelerator::Whpx,
+    };
+    let hint = "drop it to let VirtualGhost choose, or take --accel tcg, which needs nothing";
+    if forced != facts.accelerator {
+        let because = format!("on {} it is {}", facts.os, facts.accelerator);
+        return Err(refused(forced, setting, &because, hint));
+    }
+    match &facts.acceleration {
+        Availability::Available => Ok(Choice::said(forced, setting)),
+        Availability::Unavailable { because } => Err(refused(forced, setting, because, hint)),
+    }
+}
+
+fn window(facts: &HostFacts, config: &Config, passthrough: bool) -> Result<Choice<Window>, PlanError> {
+    let setting = &config.display;
+    let native = match facts.os {
+        Os::Linux => Window::Gtk,
+        Os::MacOs => Window::Cocoa,
+        Os::Windows => Window::Sdl,
+    };
+    let forced = match setting.value {
+        DisplayChoice::None => return Ok(Choice::said(Window::None, setting)),
+        DisplayChoice::Auto if passthrough => {
+            return Ok(Choice::new(Window::None, "the passed GPU's own monitor shows the terminal"));
+        }
+        DisplayChoice::Auto => {
+            return Ok(match &facts.session {
+                Session::None { because } => Choice::new(Window::None, because.clone()),
+                session => Choice::new(native, format!("the window of {session}")),
+            });
+        }
+        DisplayChoice::Gtk => Window::Gtk,
+        DisplayChoice::Sdl => Window::Sdl,
+        DisplayChoice::Cocoa => Window::Cocoa,
+    };
+    let hint = "drop it to let VirtualGhost choose, or take --display none";
+    if (forced == Window::Cocoa) != (facts.os == Os::MacOs) {
+        let because = format!("on {} the window is {native}", facts.os);
+        return Err(refused(forced, setting, &because, hint));
+    }
+    match &facts.session {
+        Session::None { because } => Err(refused(forced, setting, because, hint)),
+        _ => Ok(Choice::said(forced, setting)),
+    }
+}
+
+/// virgl needs a window whose OpenGL it borrows.
+fn rendering(
+    facts: &HostFacts,
+    config: &Config,
+    window: &Choice<Window>,
+) -> Result<Choice<GpuMode>, PlanError> {
+    let setting = &config.gl;
+    let obstacle = match (&facts.gl, window.value) {
+        (_, Window::None) => Some("there is no window whose OpenGL the guest could use".to_owned()),
+        (Availability::Unavailable { because }, _) => Some(because.clone()),
+        (Availability::Available, _) => None,
+    };
+    match (setting.value, obstacle) {
+        (GlChoice::Off, _) => Ok(Choice::said(GpuMode::Software, setting)),
+        (GlChoice::On, None) => Ok(Choice::said(GpuMode::Virgl, setting)),
+        (GlChoice::On, Some(because)) => Err(refused(
+            "OpenGL of the host",
+            setting,
+            &because,
+            "drop it, or take --gl off: the guest then renders in software",
+        )),
+        (GlChoice::Auto, None) => Ok(Choice::new(GpuMode::Virgl, "the window has OpenGL")),
+        (GlChoice::Auto, Some(because)) => Ok(Choice::new(GpuMode::Software, because)),
+    }
+}
+
+fn refused<T>(wanted: impl fmt::Display, setting: &Setting<T>, because: &str, hint: &str) -> PlanError {
+    PlanError::Forced {
+        wanted: wanted.to_string(),
+        origin: setting.origin.clone(),
+        because: because.to_owned(),
+        hint: hint.to_owned(),
+    }
+}
+
+/// The plan as a person reads it: a choice a line, with its reason.
+impl fmt::Display for VmSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut row = |what: &str, value: &dyn fmt::Display, because: &str| match because {
+            "" => writeln!(f, "{what:<12} {value}"),
+            _ => writeln!(f, "{what:<12} {value}  ({because})"),
+        };
+        row("name", &self.name, "")?;
+        row("vcpus", &self.vcpus, "")?;
+        row("memory", &format!("{} MiB", self.memory), "")?;
+        row("accelerator", &self.accelerator.value, &self.accelerator.because)?;
+        row("gpu", &self.gpu.value, &self.gpu.because)?;
+        row("window", &self.window.value, &self.window.because)?;
+        row("size", &self.size, if self.fullscreen { "over the whole screen" } else { "" })?;
+        row("keyboard", &self.keyboard.value, &self.keyboard.because)?;
+        row("kernel", &self.kernel, "")?;
+        row("rootfs", &self.rootfs, "")?;
+        row("qemu", &self.qemu, "")
+    }
+}
+
+#[cfg(test)]
+pub mod tests;

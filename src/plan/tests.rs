@@ -1,0 +1,141 @@
+use super::*;
+use crate::config::Layer;
+use crate::host::{HostKeyboard, PciGpu, Rung};
+use std::path::Path;
+
+/// A host on which everything works.
+pub fn host(os: Os) -> HostFacts {
+    let (accelerator, session, gl) = match os {
+        Os::Linux => (Accelerator::Kvm, Session::X11(":0".to_owned()), Availability::Available),
+        Os::MacOs => (Accelerator::Hvf, Session::Native, Availability::unavailable("OpenGL 4.1 only")),
+        Os::Windows => (Accelerator::Whpx, Session::Native, Availability::Available),
+    };
+    HostFacts {
+        os,
+        accelerator,
+        acceleration: Availability::Available,
+        session,
+        gl,
+        keyboard: None,
+        memory_mib: 16_384,
+        gpus: vec![
+            gpu("0000:00:02.0", Some("i915"), Some(0)),
+            gpu("0000:01:00.0", Some("vfio-pci"), Some(13)),
+        ],
+    }
+}
+
+fn gpu(address: &str, driver: Option<&str>, iommu_group: Option<u32>) -> PciGpu {
+    PciGpu { address: address.parse().unwrap(), driver: driver.map(str::to_owned), iommu_group }
+}
+
+/// The configuration of a file with this text.
+pub fn config(text: &str) -> Config {
+    Config::merge([Layer::file(text, Path::new("/etc/vg.toml")).unwrap()])
+}
+
+pub fn spec(facts: &HostFacts, text: &str) -> Result<VmSpec, PlanError> {
+    plan(facts, &config(text), &"default".parse().unwrap())
+}
+
+fn refusal(facts: &HostFacts, text: &str) -> String {
+    spec(facts, text).unwrap_err().to_string()
+}
+
+#[test]
+fn the_best_that_is_there_is_taken_on_every_os() {
+    let chosen = |os| {
+        let spec = spec(&host(os), "").unwrap();
+        (spec.accelerator.value, spec.gpu.value, spec.window.value)
+    };
+    assert_eq!(chosen(Os::Linux), (Accelerator::Kvm, GpuMode::Virgl, Window::Gtk));
+    assert_eq!(chosen(Os::MacOs), (Accelerator::Hvf, GpuMode::Software, Window::Cocoa));
+    assert_eq!(chosen(Os::Windows), (Accelerator::Whpx, GpuMode::Virgl, Window::Sdl));
+}
+
+#[test]
+fn what_failed_is_planned_around_and_the_reason_is_kept() {
+    let facts = host(Os::Linux).without(Rung::Accelerator(Accelerator::Kvm), "failed to set MSR 0x10a");
+    let planned = spec(&facts, "").unwrap();
+    assert_eq!(planned.accelerator.value, Accelerator::Tcg);
+    assert_eq!(planned.accelerator.because, "no KVM: failed to set MSR 0x10a");
+
+    let planned = spec(&host(Os::Linux).without(Rung::Gl, "no EGL"), "").unwrap();
+    assert_eq!((planned.gpu.value, planned.gpu.because.as_str()), (GpuMode::Software, "no EGL"));
+    assert_eq!(planned.window.value, Window::Gtk);
+
+    let planned = spec(&host(Os::Linux).without(Rung::Window, "no X"), "").unwrap();
+    assert_eq!((planned.gpu.value, planned.window.value), (GpuMode::Software, Window::None));
+}
+
+#[test]
+fn what_is_forced_never_falls_and_names_who_forced_it() {
+    let no_kvm = host(Os::Linux).without(Rung::Accelerator(Accelerator::Kvm), "no /dev/kvm");
+    assert_eq!(
+        refusal(&no_kvm, "accel = \"kvm\""),
+        "KVM was asked for (/etc/vg.toml, line 1) and can't be had: no /dev/kvm"
+    );
+    assert!(refusal(&host(Os::Linux), "accel = \"hvf\"").contains("on Linux it is KVM"));
+    let no_window = host(Os::Linux).without(Rung::Window, "DISPLAY is not set");
+    assert!(refusal(&no_window, "display = \"gtk\"").ends_with("can't be had: DISPLAY is not set"));
+    assert!(refusal(&no_window, "gl = \"on\"").contains("no window whose OpenGL"));
+    assert!(refusal(&host(Os::MacOs), "gl = \"on\"").contains("OpenGL 4.1"));
+    assert!(refusal(&host(Os::MacOs), "display = \"gtk\"").contains("on macOS the window is cocoa"));
+    assert!(refusal(&host(Os::Linux), "display = \"cocoa\"").contains("on Linux the window is gtk"));
+}
+
+#[test]
+fn what_is_forced_and_there_is_taken() {
+    let forced = spec(&host(Os::Linux), "accel = \"tcg\"\ndisplay = \"sdl\"\ngl = \"off\"").unwrap();
+    assert_eq!(forced.accelerator.value, Accelerator::Tcg);
+    assert_eq!(forced.accelerator.because, "/etc/vg.toml, line 1");
+    assert_eq!((forced.window.value, forced.gpu.value), (Window::Sdl, GpuMode::Software));
+    assert_eq!(spec(&host(Os::Linux), "display = \"none\"").unwrap().window.value, Window::None);
+}
+
+#[test]
+fn more_memory_than_the_machine_has_is_refused_before_anything_starts() {
+    assert!(refusal(&host(Os::Linux), "memory = 16385").contains("this machine's 16384 MiB"));
+    assert!(spec(&host(Os::Linux), "memory = 16384").is_ok());
+    assert!(spec(&HostFacts { memory_mib: 0, ..host(Os::Linux) }, "memory = 999999").is_ok());
+}
+
+#[test]
+fn passthrough_takes_the_only_eligible_gpu_or_says_what_is_missing() {
+    let passed = spec(&host(Os::Linux), "gpu = \"auto\"").unwrap();
+    assert_eq!(passed.gpu.value, GpuMode::Passthrough("0000:01:00.0".parse().unwrap()));
+    assert_eq!(passed.window.value, Window::None);
+
+    assert!(refusal(&host(Os::Linux), "gpu = \"0000:00:02.0\"").contains("bound to i915, not to vfio-pci"));
+    assert!(refusal(&host(Os::Linux), "gpu = \"0000:09:00.0\"").contains("no GPU at 0000:09:00.0"));
+    assert!(refusal(&host(Os::Windows), "gpu = \"auto\"").contains("needs Linux"));
+    let with = |gpus| HostFacts { gpus, ..host(Os::Linux) };
+    let no_iommu = with(vec![gpu("0000:01:00.0", Some("vfio-pci"), None)]);
+    assert!(refusal(&no_iommu, "gpu = \"0000:01:00.0\"").contains("IOMMU is off"));
+    assert!(refusal(&no_iommu, "gpu = \"auto\"").contains("no GPU is eligible"));
+    let two = ["0000:01:00.0", "0000:02:00.0"].map(|address| gpu(address, Some("vfio-pci"), Some(1)));
+    assert!(refusal(&with(two.into()), "gpu = \"auto\"").contains("0000:01:00.0, 0000:02:00.0"));
+}
+
+#[test]
+fn the_hosts_keyboard_is_taken_over_unless_another_is_said() {
+    let keyboard = |layout: &str| HostKeyboard {
+        layout: layout.to_owned(),
+        variant: "nodeadkeys".to_owned(),
+        model: "pc105".to_owned(),
+        options: "grp:alt_shift_toggle".to_owned(),
+        found_in: "the X server",
+    };
+    let facts = |layout| HostFacts { keyboard: Some(keyboard(layout)), ..host(Os::Linux) };
+    let xkb = spec(&facts("de"), "").unwrap().keyboard;
+    assert_eq!(xkb.value.to_string(), "de(nodeadkeys)");
+    assert_eq!(xkb.because, "of the host: the X server");
+    assert_eq!(spec(&facts("de"), "keyboard = \"fr\"").unwrap().keyboard.value.to_string(), "fr");
+    // A host that says something odd can't add an argument to the kernel's command line.
+    assert_eq!(spec(&facts("de init=/bin/sh"), "").unwrap().keyboard.value.layout, "");
+}
+
+#[test]
+fn a_plan_is_printed_with_its_reasons() {
+    insta::assert_snapshot!(spec(&host(Os::Linux), "vcpus = 4\ngl = \"off\"").unwrap());
+}

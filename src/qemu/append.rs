@@ -1,0 +1,37 @@
+//! The kernel's command line (kernel documentation, admin-guide/kernel-parameters; kernel-command-line(7)
+//! of systemd).
+
+use crate::plan::{GpuMode, VmSpec};
+
+pub fn append(spec: &VmSpec) -> String {
+    let mut words: Vec<String> = [
+        "root=/dev/vda",
+        "rw",
+        "console=ttyS0",
+        // Notices, "Linux version" among them, are the first sign of life; the rest would slow the boot.
+        "loglevel=6",
+        "panic=-1",
+        // There is one serial port; probing for three more takes time.
+        "8250.nr_uarts=1",
+        "systemd.show_status=true",
+    ]
+    .map(str::to_owned)
+    .into();
+    words.push(format!("systemd.hostname={}", spec.name));
+    words.extend(environment(spec).map(|(name, value)| format!("systemd.setenv={name}={value}")));
+    words.join(" ")
+}
+
+/// What every service of the guest finds in its environment. Each value is one word: names of XKB.
+fn environment(spec: &VmSpec) -> impl Iterator<Item = (&'static str, &str)> {
+    let xkb = &spec.keyboard.value;
+    [
+        ("XKB_DEFAULT_LAYOUT", xkb.layout.as_str()),
+        ("XKB_DEFAULT_VARIANT", &xkb.variant),
+        ("XKB_DEFAULT_MODEL", &xkb.model),
+        ("XKB_DEFAULT_OPTIONS", &xkb.options),
+        ("LIBGL_ALWAYS_SOFTWARE", if spec.gpu.value == GpuMode::Software { "true" } else { "" }),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+}

@@ -1,0 +1,104 @@
+//! The environment that QEMU gets: a short allow list, so that no secret of the user's shell is in it.
+
+use super::{Paths, sdl_driver};
+use crate::plan::{VmSpec, Window};
+use std::ffi::{OsStr, OsString};
+
+/// What a window, its OpenGL driver and the loader need. A name that ends in `*` stands for all that begin so.
+const PASSED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "TZ",
+    // The session and the window in it.
+    "DISPLAY",
+    "XAUTHORITY",
+    "WAYLAND_*",
+    "XDG_*",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DESKTOP_STARTUP_ID",
+    "GDK_BACKEND",
+    "GDK_SCALE",
+    "GDK_DPI_SCALE",
+    "GTK_IM_MODULE",
+    "QT_SCALE_FACTOR",
+    "SDL_*",
+    "XCURSOR_*",
+    "XMODIFIERS",
+    // OpenGL: which driver, which GPU. NixOS finds its drivers by LD_LIBRARY_PATH.
+    "LD_LIBRARY_PATH",
+    "LIBGL_*",
+    "MESA_*",
+    "EGL_*",
+    "DRI_PRIME",
+    "GALLIUM_*",
+    "LP_NUM_THREADS",
+    "VK_*",
+    "__EGL_*",
+    "__GLX_*",
+    "__NV_*",
+    "LIBVA_*",
+    // Windows: the loader and the profile folders.
+    "SystemRoot",
+    "SystemDrive",
+    "windir",
+    "LOCALAPPDATA",
+    "APPDATA",
+    "USERPROFILE",
+    "COMSPEC",
+    "PATHEXT",
+    "NUMBER_OF_PROCESSORS",
+];
+
+/// The bundle's GTK is as its own packages made it: what the host has for another GTK (its modules, image
+/// loaders, settings, theme) would not fit it. An accessibility bus can't be started from the sandbox.
+const BUNDLED_GTK: &[(&str, &str)] = &[
+    ("GDK_PIXBUF_MODULE_FILE", "/dev/null"),
+    ("GIO_MODULE_DIR", "/nonexistent"),
+    ("GSETTINGS_BACKEND", "memory"),
+    ("GTK_THEME", "Adwaita"),
+    ("NO_AT_BRIDGE", "1"),
+];
+
+/// The whole environment for QEMU, of the launcher's own `vars`.
+pub fn environment(
+    spec: &VmSpec,
+    paths: &Paths,
+    vars: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Vec<(OsString, OsString)> {
+    let size = spec.size.to_string();
+    let overlay_folder = paths.overlay_folder.as_os_str();
+    let mut ours: Vec<(&str, &OsStr)> = vec![
+        // Where QEMU makes the throw-away overlay (snapshot=on): Unix, then Windows.
+        ("TMPDIR", overlay_folder),
+        ("TMP", overlay_folder),
+        ("TEMP", overlay_folder),
+    ];
+    let fonts = paths.qemu.bundle.as_ref().map(|bundle| bundle.data.join("../fonts/fonts.conf"));
+    if let (Some(bundle), Some(fonts)) = (&paths.qemu.bundle, &fonts) {
+        ours.push(("QEMU_MODULE_DIR", bundle.modules.as_os_str()));
+        ours.push(("FONTCONFIG_FILE", fonts.as_os_str()));
+        ours.extend(BUNDLED_GTK.iter().map(|(name, value)| (*name, OsStr::new(value))));
+    }
+    if spec.window.value == Window::Gtk {
+        // For the bundle's window library (assets/qemu/window.c): gtk itself has no option for it.
+        ours.push(("VIRTUALGHOST_WINDOW_SIZE", size.as_ref()));
+    }
+    if let Some(driver) = sdl_driver(spec) {
+        ours.push(("SDL_VIDEODRIVER", driver.as_ref()));
+    }
+    let is_ours = |name: &OsStr| ours.iter().any(|(own, _)| name == *own);
+    let passed = vars.into_iter().filter(|(name, _)| passes(name) && !is_ours(name));
+    passed.chain(ours.iter().map(|&(name, value)| (name.into(), value.into()))).collect()
+}
+
+fn passes(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    PASSED.iter().any(|pattern| match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name.eq_ignore_ascii_case(pattern),
+    })
+}

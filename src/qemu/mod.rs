@@ -1,0 +1,244 @@
+//! QEMU's command line: a [`VmSpec`] and paths in, arguments out. Pure. Knows QEMU's options and nothing
+//! of the user, the configuration or the host.
+//!
+//! Each part of the machine is one function that gives its switches, front end and back end together;
+//! [`argv`] is their list. What each option means is in qemu(1) of QEMU 10.
+
+mod append;
+mod environment;
+mod switch;
+
+pub use environment::environment;
+pub use switch::Switch;
+
+use crate::host::{Accelerator, Os, Session};
+use crate::plan::{GpuMode, VmSpec, Window};
+use crate::units::PciAddress;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Where the parts are, decided by the stages before. All absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    pub kernel: PathBuf,
+    pub rootfs: PathBuf,
+    pub qemu: Program,
+    /// A folder on disk for the throw-away overlay.
+    pub overlay_folder: PathBuf,
+}
+
+/// A qemu-system program and what it is told about its own files; an installed one knows them itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    pub path: PathBuf,
+    pub bundle: Option<Bundle>,
+}
+
+/// Folders of the relocatable bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// `QEMU_MODULE_DIR`
+    pub modules: PathBuf,
+    /// `-L`
+    pub data: PathBuf,
+}
+
+/// How the guest's console and control port reach the launcher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Channel {
+    /// An inherited, connected socket (Unix).
+    Descriptor(i32),
+    /// A named pipe that QEMU makes (Windows).
+    Pipe(String),
+}
+
+/// The channels besides QMP, which is on QEMU's standard input and output on every OS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channels {
+    pub console: Channel,
+    pub control: Channel,
+}
+
+/// The name of the guest's control port; the guest finds it as /dev/virtio-ports/NAME.
+pub const CONTROL_PORT: &str = "org.virtualghost.control";
+
+/// QEMU's arguments, without the program itself.
+pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> {
+    let switches = [
+        identity(spec, &paths.qemu),
+        machine(spec),
+        boot(spec, paths),
+        lifecycle(spec),
+        channel("console", &channels.console),
+        vec![Switch::plain("-serial", "chardev:console")],
+        channel("control", &channels.control),
+        control_port(),
+        root_disk(paths),
+        gpu(spec),
+        display(spec),
+        network(),
+        entropy_and_memory(),
+        sandbox(spec),
+    ];
+    switches.into_iter().flatten().flat_map(Switch::arguments).collect()
+}
+
+fn identity(spec: &VmSpec, qemu: &Program) -> Vec<Switch> {
+    let mut switches = vec![
+        Switch::options("-name").set("guest", spec.name.as_str()),
+        Switch::bare("-nodefaults"),
+        Switch::bare("-no-user-config"),
+    ];
+    if let Some(bundle) = &qemu.bundle {
+        switches.push(Switch::plain("-L", &bundle.data));
+    }
+    switches
+}
+
+/// q35 without what a terminal never uses: fewer devices for firmware and kernel to probe.
+fn machine(spec: &VmSpec) -> Vec<Switch> {
+    let machine = ["sata", "smbus", "hpet", "vmport", "i8042", "dump-guest-core"]
+        .iter()
+        .fold(Switch::of("-machine", "q35"), |machine, part| machine.set(part, "off"));
+    let (accelerator, cpu) = match spec.accelerator.value {
+        Accelerator::Kvm => (Switch::of("-accel", "kvm"), "host"),
+        Accelerator::Hvf => (Switch::of("-accel", "hvf"), "host"),
+        Accelerator::Whpx => (Switch::of("-accel", "whpx"), "max"),
+        Accelerator::Tcg => (Switch::of("-accel", "tcg").set("thread", "multi"), "max"),
+    };
+    vec![
+        machine,
+        accelerator,
+        Switch::of("-cpu", cpu),
+        Switch::options("-smp").set("cpus", spec.vcpus.to_string()),
+        Switch::options("-m").set("size", format!("{}M", spec.memory)),
+        Switch::of("-device", "vmgenid").set("guid", "auto"),
+        Switch::of("-device", "pvpanic-pci"),
+    ]
+}
+
+fn boot(spec: &VmSpec, paths: &Paths) -> Vec<Switch> {
+    vec![Switch::plain("-kernel", &paths.kernel), Switch::plain("-append", append::append(spec))]
+}
+
+/// The launcher decides how a VM ends: QEMU reports over QMP and waits. A reset ends the VM too (the
+/// kernel resets after a panic).
+fn lifecycle(_spec: &VmSpec) -> Vec<Switch> {
+    vec![
+        Switch::of("-chardev", "stdio").set("id", "qmp").set("signal", "off"),
+        Switch::options("-mon").set("chardev", "qmp").set("mode", "control"),
+        Switch::options("-action").set("reboot", "shutdown").set("shutdown", "pause").set("panic", "pause"),
+    ]
+}
+
+fn channel(id: &str, channel: &Channel) -> Vec<Switch> {
+    vec![match channel {
+        Channel::Descriptor(fd) => Switch::of("-chardev", "socket").set("id", id).set("fd", fd.to_string()),
+        Channel::Pipe(name) => Switch::of("-chardev", "pipe").set("id", id).set("path", name),
+    }]
+}
+
+fn control_port() -> Vec<Switch> {
+    vec![
+        Switch::of("-device", "virtio-serial-pci").set("max_ports", "2"),
+        Switch::of("-device", "virtserialport").set("chardev", "control").set("name", CONTROL_PORT),
+    ]
+}
+
+/// `snapshot=on`: the image is opened read-only, and what the guest writes goes to a temporary file that
+/// has no name any more once it is open. Nothing has to be cleaned up, however QEMU ends.
+fn root_disk(paths: &Paths) -> Vec<Switch> {
+    vec![
+        Switch::options("-drive")
+            .set("if", "none")
+            .set("id", "root")
+            .set("format", "raw")
+            .set("snapshot", "on")
+            .set("discard", "unmap")
+            .set("file", &paths.rootfs),
+        Switch::of("-device", "virtio-blk-pci").set("drive", "root"),
+    ]
+}
+
+fn gpu(spec: &VmSpec) -> Vec<Switch> {
+    let virtual_gpu = |kind| {
+        vec![
+            Switch::of("-device", kind)
+                .set("xres", spec.size.width.to_string())
+                .set("yres", spec.size.height.to_string()),
+            Switch::of("-device", "virtio-keyboard-pci"),
+            Switch::of("-device", "virtio-tablet-pci"),
+        ]
+    };
+    match spec.gpu.value {
+        GpuMode::Virgl => virtual_gpu("virtio-gpu-gl-pci"),
+        GpuMode::Software => virtual_gpu("virtio-gpu-pci"),
+        GpuMode::Passthrough(address) => passthrough(address),
+    }
+}
+
+/// Behind a root port of its own, so that the function can be reset.
+fn passthrough(address: PciAddress) -> Vec<Switch> {
+    vec![
+        Switch::of("-device", "pcie-root-port").set("id", "gpu-port").set("chassis", "1"),
+        Switch::of("-device", "vfio-pci").set("host", address.to_string()).set("bus", "gpu-port"),
+    ]
+}
+
+fn display(spec: &VmSpec) -> Vec<Switch> {
+    let gl = if spec.gpu.value == GpuMode::Virgl { "on" } else { "off" };
+    let mut switches = vec![match spec.window.value {
+        Window::Gtk => Switch::of("-display", "gtk")
+            .set("gl", gl)
+            .set("show-tabs", "off")
+            .set("show-menubar", "off")
+            .set("zoom-to-fit", "on"),
+        Window::Sdl => Switch::of("-display", "sdl").set("gl", gl),
+        Window::Cocoa => Switch::of("-display", "cocoa").set("zoom-to-fit", "on"),
+        Window::None => Switch::of("-display", "none"),
+    }];
+    if spec.fullscreen && spec.window.value != Window::None {
+        switches.push(Switch::bare("-full-screen"));
+    }
+    switches
+}
+
+/// User-mode networking: out through the host, nothing in. No boot ROM: the kernel is loaded directly.
+fn network() -> Vec<Switch> {
+    vec![
+        Switch::of("-netdev", "user").set("id", "net"),
+        Switch::of("-device", "virtio-net-pci").set("netdev", "net").set("romfile", ""),
+    ]
+}
+
+/// Free page reporting gives back to the host what the guest does not use.
+fn entropy_and_memory() -> Vec<Switch> {
+    vec![
+        Switch::of("-device", "virtio-rng-pci"),
+        Switch::of("-device", "virtio-balloon-pci").set("free-page-reporting", "on"),
+    ]
+}
+
+/// seccomp, where QEMU has it. `spawn` may be denied: nothing here starts a helper program.
+fn sandbox(spec: &VmSpec) -> Vec<Switch> {
+    match spec.os {
+        Os::Linux => vec![
+            ["obsolete", "elevateprivileges", "spawn", "resourcecontrol"]
+                .iter()
+                .fold(Switch::of("-sandbox", "on"), |sandbox, what| sandbox.set(what, "deny")),
+        ],
+        Os::MacOs | Os::Windows => Vec::new(),
+    }
+}
+
+/// SDL picks a driver by itself and may pick one that shows nothing; the session is known, so it is told.
+fn sdl_driver(spec: &VmSpec) -> Option<&'static str> {
+    match (&spec.session, spec.window.value) {
+        (Session::X11(_), Window::Sdl) => Some("x11"),
+        (Session::Wayland(_), Window::Sdl) => Some("wayland"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

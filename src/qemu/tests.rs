@@ -1,0 +1,119 @@
+use super::*;
+use crate::host::{Availability, HostFacts, Rung};
+use crate::plan::tests::{host, spec};
+use std::ffi::OsStr;
+
+fn paths() -> Paths {
+    Paths {
+        kernel: "/cache/kernel/vmlinux".into(),
+        rootfs: "/cache/rootfs/rootfs.img".into(),
+        qemu: Program {
+            path: "/cache/qemu/bin/qemu".into(),
+            bundle: Some(Bundle { modules: "/cache/qemu/lib/qemu".into(), data: "/cache/qemu/share".into() }),
+        },
+        overlay_folder: "/cache/overlays".into(),
+    }
+}
+
+fn channels(os: Os) -> Channels {
+    match os {
+        Os::Windows => Channels {
+            console: Channel::Pipe("vg-1-console".into()),
+            control: Channel::Pipe("vg-1-control".into()),
+        },
+        _ => Channels { console: Channel::Descriptor(3), control: Channel::Descriptor(4) },
+    }
+}
+
+fn arguments(facts: &HostFacts, config: &str) -> Vec<String> {
+    let spec = spec(facts, config).unwrap();
+    argv(&spec, &paths(), &channels(facts.os)).into_iter().map(|a| a.into_string().unwrap()).collect()
+}
+
+/// One argument a line: a change of one option is one changed line.
+macro_rules! snapshot {
+    ($name:literal, $facts:expr, $config:expr) => {
+        insta::assert_snapshot!($name, arguments(&$facts, $config).join("\n"));
+    };
+}
+
+fn no_acceleration(os: Os) -> HostFacts {
+    HostFacts { acceleration: Availability::unavailable("broken"), ..host(os) }
+}
+
+fn no_gl(os: Os) -> HostFacts {
+    host(os).without(Rung::Gl, "no EGL")
+}
+
+#[test]
+fn linux_argv_for_each_accelerator_and_gpu_mode() {
+    snapshot!("linux-kvm-virgl-gtk", host(Os::Linux), "");
+    snapshot!("linux-kvm-software-gtk", no_gl(Os::Linux), "");
+    snapshot!("linux-kvm-passthrough", host(Os::Linux), "gpu = \"auto\"");
+    snapshot!("linux-kvm-no-window", host(Os::Linux), "display = \"none\"");
+    snapshot!("linux-tcg-virgl-gtk", no_acceleration(Os::Linux), "");
+    snapshot!("linux-tcg-virgl-sdl", no_acceleration(Os::Linux), "display = \"sdl\"\nfullscreen = true");
+    snapshot!("linux-tcg-software-gtk", no_acceleration(Os::Linux), "gl = \"off\"");
+    snapshot!("linux-tcg-passthrough", no_acceleration(Os::Linux), "gpu = \"auto\"");
+}
+
+#[test]
+fn macos_argv_for_each_accelerator() {
+    snapshot!("macos-hvf-software-cocoa", host(Os::MacOs), "");
+    snapshot!("macos-tcg-software-cocoa", no_acceleration(Os::MacOs), "");
+}
+
+#[test]
+fn windows_argv_for_each_accelerator_and_gpu_mode() {
+    snapshot!("windows-whpx-virgl-sdl", host(Os::Windows), "");
+    snapshot!("windows-whpx-software-sdl", no_gl(Os::Windows), "");
+    snapshot!("windows-tcg-virgl-sdl", no_acceleration(Os::Windows), "");
+    snapshot!("windows-tcg-software-sdl", no_acceleration(Os::Windows), "gl = \"off\"");
+}
+
+#[test]
+fn the_image_is_only_ever_opened_with_a_throw_away_overlay() {
+    let mut odd = paths();
+    odd.rootfs = "/a,b/r.img".into();
+    let spec = spec(&host(Os::Linux), "").unwrap();
+    let argv = argv(&spec, &odd, &channels(Os::Linux));
+    let drives: Vec<_> = argv.iter().filter(|a| a.to_str().unwrap().contains("r.img")).collect();
+    let [drive] = drives[..] else { panic!("{drives:?}") };
+    assert!(drive.to_str().unwrap().contains("snapshot=on"));
+    assert!(drive.to_str().unwrap().ends_with("file=/a,,b/r.img"));
+}
+
+#[test]
+fn nothing_listens_on_the_network() {
+    for os in [Os::Linux, Os::MacOs, Os::Windows] {
+        let argv = arguments(&host(os), "").join("\n");
+        for listener in ["hostfwd", "server=on", "-vnc", "-spice", "tcp:", "-gdb"] {
+            assert!(!argv.contains(listener), "{os}: {listener}");
+        }
+    }
+}
+
+#[test]
+fn qemu_gets_what_a_window_needs_of_the_environment_and_no_secret() {
+    let spec = spec(&host(Os::Linux), "display = \"sdl\"").unwrap();
+    let vars = [
+        ("DISPLAY", ":0"),
+        ("LC_ALL", "C"),
+        ("AWS_SECRET_ACCESS_KEY", "x"),
+        ("TMPDIR", "/tmp"),
+        ("SSH_AUTH_SOCK", "/s"),
+    ];
+    let environment = environment(&spec, &paths(), vars.map(|(name, value)| (name.into(), value.into())));
+    let get = |name: &str| {
+        let mut found = environment.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_os_str());
+        (found.next(), found.next())
+    };
+    let once = |value| (Some(OsStr::new(value)), None);
+    assert_eq!(get("DISPLAY"), once(":0"));
+    assert_eq!(get("LC_ALL"), once("C"));
+    assert_eq!(get("TMPDIR"), once("/cache/overlays"));
+    assert_eq!(get("QEMU_MODULE_DIR"), once("/cache/qemu/lib/qemu"));
+    assert_eq!(get("SDL_VIDEODRIVER"), once("x11"));
+    assert_eq!(get("AWS_SECRET_ACCESS_KEY"), (None, None));
+    assert_eq!(get("SSH_AUTH_SOCK"), (None, None));
+}

@@ -1,0 +1,120 @@
+//! What QEMU's last words mean: which rung of the launch did not bear. One table, from QEMU 10's sources
+//! and from seeing it fail.
+
+/// The thing that a launch can do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    Accelerator,
+    Gl,
+    Window,
+}
+
+/// Part of a line on QEMU's standard error, and what failed if QEMU then ends. In the order of looking:
+/// a driver that grumbles about GL does not hide that KVM is what broke.
+const LAST_WORDS: &[(&str, Failure)] = &[
+    // accel/kvm, target/i386/kvm
+    ("failed to set MSR", Failure::Accelerator),
+    ("kvm_buf_set_msrs", Failure::Accelerator),
+    ("Could not access KVM kernel module", Failure::Accelerator),
+    ("ioctl(KVM_CREATE_VM) failed", Failure::Accelerator),
+    ("KVM internal error", Failure::Accelerator),
+    ("kvm_init_vcpu", Failure::Accelerator),
+    ("kvm run failed", Failure::Accelerator),
+    ("failed to initialize kvm", Failure::Accelerator),
+    // accel/hvf, target/i386/whpx
+    ("HV_ERROR", Failure::Accelerator),
+    ("failed to initialize hvf", Failure::Accelerator),
+    ("WHPX: ", Failure::Accelerator),
+    ("failed to initialize whpx", Failure::Accelerator),
+    ("invalid accelerator", Failure::Accelerator),
+    // ui/egl-helpers.c, ui/gtk.c, hw/display/virtio-gpu-gl.c, libepoxy
+    ("OpenGL is not supported by display backend", Failure::Gl),
+    ("display backend does not have OpenGL support", Failure::Gl),
+    ("opengl is not available", Failure::Gl),
+    ("egl: eglGetDisplay failed", Failure::Gl),
+    ("egl: eglInitialize failed", Failure::Gl),
+    ("egl: eglBindAPI failed", Failure::Gl),
+    ("egl: no drm render node available", Failure::Gl),
+    ("egl: render node init failed", Failure::Gl),
+    ("egl: egl", Failure::Gl),
+    ("virgl could not be initialized", Failure::Gl),
+    ("epoxy_get_proc_address", Failure::Gl),
+    ("No provider of gl", Failure::Gl),
+    ("No provider of egl", Failure::Gl),
+    ("Couldn't find current GLX or EGL context", Failure::Gl),
+    // ui/gtk.c, ui/sdl2.c, GDK
+    ("gtk initialization failed", Failure::Window),
+    ("Could not initialize SDL", Failure::Window),
+    ("cannot open display", Failure::Window),
+    ("is not available, please recompile", Failure::Window),
+    ("does not accept value 'gtk'", Failure::Window),
+    ("does not accept value 'sdl'", Failure::Window),
+];
+
+/// Which rung broke, by QEMU's last lines, and the line that says so.
+pub fn classify(qemu_tail: &[String], accelerated: bool) -> Option<(Failure, String)> {
+    LAST_WORDS.iter().filter(|(_, failure)| accelerated || *failure != Failure::Accelerator).find_map(
+        |(words, failure)| {
+            let line = qemu_tail.iter().find(|line| line.contains(words))?;
+            Some((*failure, said(line)))
+        },
+    )
+}
+
+/// QEMU's line without its own name, and "error", before it.
+pub fn said(line: &str) -> String {
+    let said = match line.split_once(": ") {
+        Some((program, rest)) if program.contains("qemu") && !program.contains(' ') => rest,
+        _ => line,
+    };
+    said.strip_prefix("error: ").unwrap_or(said).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(lines: &[&str], accelerated: bool) -> Option<Failure> {
+        classify(&lines.iter().map(|&line| line.to_owned()).collect::<Vec<_>>(), accelerated).map(|f| f.0)
+    }
+
+    #[test]
+    fn each_way_to_fail_names_its_rung() {
+        for (line, failure) in [
+            ("qemu-system-x86_64: error: failed to set MSR 0x10a to 0x0", Failure::Accelerator),
+            ("Could not access KVM kernel module: Permission denied", Failure::Accelerator),
+            ("qemu-system-x86_64: -accel whpx: invalid accelerator whpx", Failure::Accelerator),
+            ("qemu-system-x86_64: OpenGL is not supported by display backend 'gtk'", Failure::Gl),
+            ("qemu-system-x86_64: egl: no drm render node available", Failure::Gl),
+            ("gtk initialization failed", Failure::Window),
+            ("qemu-system-x86_64: Could not initialize SDL(x11 not available) - exiting", Failure::Window),
+        ] {
+            assert_eq!(of(&[line], true), Some(failure), "{line}");
+        }
+        assert_eq!(of(&["qemu-system-x86_64: Failed to get \"write\" lock"], true), None);
+    }
+
+    #[test]
+    fn a_broken_accelerator_is_seen_behind_a_drivers_noise() {
+        let lines = [
+            "libEGL warning: egl: failed to create dri2 screen",
+            "egl: eglInitialize failed",
+            "failed to set MSR 0x10a",
+        ];
+        assert_eq!(of(&lines, true), Some(Failure::Accelerator));
+        assert_eq!(of(&lines[..1], true), None);
+    }
+
+    #[test]
+    fn without_an_accelerator_none_can_have_failed() {
+        assert_eq!(of(&["failed to set MSR 0x10a"], false), None);
+    }
+
+    #[test]
+    fn the_reason_is_qemus_own_line() {
+        let reason = |line: &str| classify(&[line.to_owned()], true).unwrap().1;
+        let line = "qemu-system-x86_64: error: failed to set MSR 0x10a to 0x0";
+        assert_eq!(reason(line), "failed to set MSR 0x10a to 0x0");
+        assert_eq!(reason("gtk initialization failed"), "gtk initialization failed");
+    }
+}

@@ -1,0 +1,36 @@
+//! macOS: no signal comes when a parent dies, so a shell waits beside QEMU for the launcher's end.
+
+pub use super::unix::{Links, exit, keeping_nohup, signal_name, terminate};
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+pub fn die_with_launcher(_: &mut Command) {}
+
+/// A shell that reads from a pipe which only the launcher can write to. Nothing is ever written, so it
+/// reads the end of the pipe when the launcher has died, and kills QEMU. In a process group of its own:
+/// Ctrl-C must not end it.
+pub struct Guard(Child);
+
+impl Guard {
+    pub fn new(qemu: &Child) -> io::Result<Self> {
+        Command::new("/bin/sh")
+            .args(["-c", "read -r _; kill -KILL \"$1\"", "sh", &qemu.id().to_string()])
+            .env_clear()
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map(Self)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Before its pipe closes. QEMU is not reaped yet or not long ago, so its number is nobody else's.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,107 @@
+//! What Linux and macOS share: inherited sockets, process groups, signals.
+
+use crate::qemu::{Channel, Channels};
+use nix::libc;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus};
+
+use super::Exit;
+
+/// A connected pair of sockets for each channel; QEMU's ends get their numbers in the new process.
+pub struct Links {
+    console: Link,
+    control: Link,
+    /// Keeps QEMU's numbers taken in this process. Else a pipe that the standard library makes for the spawn
+    /// could have one of them, and putting the socket there would cut it.
+    _taken: Vec<File>,
+}
+
+struct Link {
+    ours: UnixStream,
+    qemus: OwnedFd,
+    number: RawFd,
+}
+
+impl Links {
+    pub fn new(channels: &Channels) -> io::Result<Self> {
+        let (console, control) = (number(&channels.console)?, number(&channels.control)?);
+        let mut taken = vec![File::open("/dev/null")?];
+        // The lowest free number is given out, so one above them says that they are taken.
+        while taken[taken.len() - 1].as_raw_fd() <= console.max(control) {
+            taken.push(File::open("/dev/null")?);
+        }
+        Ok(Self { console: Link::new(console)?, control: Link::new(control)?, _taken: taken })
+    }
+
+    /// QEMU gets its sockets, and a process group of its own: the terminal sends Ctrl-C to the launcher's
+    /// group, and QEMU would end at once.
+    pub fn hand_to(&self, command: &mut Command) {
+        command.process_group(0);
+        for link in [&self.console, &self.control] {
+            let (from, to) = (link.qemus.as_raw_fd(), link.number);
+            let place = move || match unsafe { libc::dup2(from, to) } {
+                -1 => Err(io::Error::last_os_error()),
+                // The copy is not closed at exec (dup2(2)); the original is.
+                _ => Ok(()),
+            };
+            // SAFETY: between fork and exec, `place` makes one system call and allocates nothing.
+            unsafe { command.pre_exec(place) };
+        }
+    }
+
+    /// Our ends, console first. QEMU's are closed here, so that reading ends when QEMU does.
+    pub fn connect(self) -> (Box<dyn Read + Send>, Box<dyn Read + Send>) {
+        (Box::new(self.console.ours), Box::new(self.control.ours))
+    }
+}
+
+impl Link {
+    fn new(number: RawFd) -> io::Result<Self> {
+        let (ours, qemus) = UnixStream::pair()?;
+        Ok(Self { ours, qemus: qemus.into(), number })
+    }
+}
+
+fn number(channel: &Channel) -> io::Result<RawFd> {
+    match channel {
+        Channel::Descriptor(number) => Ok(*number),
+        Channel::Pipe(name) => Err(io::Error::other(format!("the pipe {name} is for Windows"))),
+    }
+}
+
+pub fn terminate(child: &mut Child) {
+    // Not reaped yet, so the number is still its own.
+    let sent = kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM);
+    tracing::debug!("SIGTERM to QEMU: {sent:?}");
+}
+
+pub fn exit(status: ExitStatus) -> Exit {
+    match status.code() {
+        Some(code) => Exit::Status(code),
+        None => Exit::Signal(status.signal().unwrap_or_default()),
+    }
+}
+
+pub fn signal_name(number: i32) -> String {
+    Signal::try_from(number).map_or(format!("signal {number}"), |signal| signal.as_str().to_owned())
+}
+
+/// Does `install`, which sets handlers, and leaves SIGHUP ignored if it was: so says nohup(1).
+pub fn keeping_nohup<T>(install: impl FnOnce() -> T) -> T {
+    // SAFETY: sigaction(2) reads or writes what it is given; an all-zero sigaction is a valid one.
+    unsafe {
+        let mut before: libc::sigaction = std::mem::zeroed();
+        let known = libc::sigaction(libc::SIGHUP, std::ptr::null(), &mut before) == 0;
+        let installed = install();
+        if known && before.sa_sigaction == libc::SIG_IGN {
+            libc::sigaction(libc::SIGHUP, &before, std::ptr::null_mut());
+        }
+        installed
+    }
+}

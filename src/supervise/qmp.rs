@@ -1,0 +1,123 @@
+//! The QEMU Machine Protocol, as much of it as supervision needs: one JSON object per line. Anything
+//! else on the line, and any event not known here, is no error: QEMU adds to both with every version.
+//!
+//! Source: docs/interop/qmp-spec.rst and qapi/run-state.json of QEMU 10.
+
+use serde_json::{Value, json};
+
+/// A longer line is none that we asked for; the greeting, the longest, has about 300 bytes.
+pub const LINE_BYTES: usize = 64 * 1024;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// QEMU is there, and takes [`Command::Capabilities`] only.
+    Greeting,
+    /// The answer to [`Command::Capabilities`]: QEMU takes commands.
+    Negotiated,
+    /// The answer to [`Command::Status`]: `internal-error`, `io-error`, `guest-panicked`, `paused`, …
+    Status(String),
+    /// `guest-shutdown`, `host-ui`, …; see [`super::machine`].
+    Shutdown {
+        reason: String,
+    },
+    /// The power button was pressed, by us or in QEMU's window.
+    Powerdown,
+    Stop,
+    Panicked,
+}
+
+/// The message in a line, if it is one that matters here.
+pub fn parse(line: &[u8]) -> Option<Message> {
+    let message: Value = serde_json::from_slice(line).ok()?;
+    if message.get("QMP").is_some() {
+        return Some(Message::Greeting);
+    }
+    if let Some(answer) = message.get("return") {
+        return match message.get("id")?.as_str()? {
+            NEGOTIATE => Some(Message::Negotiated),
+            STATUS => Some(Message::Status(answer.get("status")?.as_str()?.to_owned())),
+            _ => None,
+        };
+    }
+    match message.get("event")?.as_str()? {
+        "SHUTDOWN" => {
+            let reason = message.pointer("/data/reason").and_then(Value::as_str).unwrap_or("unknown");
+            Some(Message::Shutdown { reason: reason.to_owned() })
+        }
+        "POWERDOWN" => Some(Message::Powerdown),
+        "STOP" => Some(Message::Stop),
+        "GUEST_PANICKED" => Some(Message::Panicked),
+        _ => None,
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    Capabilities,
+    Status,
+    /// Presses the guest's ACPI power button.
+    Powerdown,
+    /// Ends QEMU as if the plug were pulled, but with its disk images written back.
+    Quit,
+}
+
+const NEGOTIATE: &str = "qmp_capabilities";
+const STATUS: &str = "query-status";
+
+impl Command {
+    /// The command as a line. Its name is its id, too.
+    pub fn line(self) -> String {
+        let name = match self {
+            Self::Capabilities => NEGOTIATE,
+            Self::Status => STATUS,
+            Self::Powerdown => "system_powerdown",
+            Self::Quit => "quit",
+        };
+        format!("{}\n", json!({ "execute": name, "id": name }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_messages_of_a_vms_life_are_read() {
+        let read = |line: &str| parse(line.as_bytes());
+        assert_eq!(read(r#"{"QMP": {"version": {}, "capabilities": ["oob"]}}"#), Some(Message::Greeting));
+        assert_eq!(read(r#"{"return": {}, "id": "qmp_capabilities"}"#), Some(Message::Negotiated));
+        assert_eq!(
+            read(r#"{"return": {"status": "internal-error", "running": false}, "id": "query-status"}"#),
+            Some(Message::Status("internal-error".into()))
+        );
+        assert_eq!(
+            read(
+                r#"{"timestamp": {}, "event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}"#
+            ),
+            Some(Message::Shutdown { reason: "guest-shutdown".into() })
+        );
+        assert_eq!(read("{\"event\": \"STOP\"}\r"), Some(Message::Stop));
+    }
+
+    #[test]
+    fn what_is_not_known_is_passed_over() {
+        for line in
+            ["", "garbage", "[]", "3", r#"{"event":"NEW"}"#, r#"{"return":{}}"#, r#"{"error":{}}"#, "{"]
+        {
+            assert_eq!(parse(line.as_bytes()), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_one_line_with_an_id() {
+        assert_eq!(Command::Quit.line(), "{\"execute\":\"quit\",\"id\":\"quit\"}\n");
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_too_odd(line: Vec<u8>) {
+            parse(&line);
+        }
+    }
+}

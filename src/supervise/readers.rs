@@ -1,0 +1,175 @@
+//! A thread for each stream of QEMU's. It drains the stream to its end, keeps and logs the last of it, and
+//! sends on only what decides something.
+
+use super::child::Streams;
+use super::control::{self, Report};
+use super::lines::{Lines, Tail};
+use super::machine::Event;
+use super::{Launch, Tails, qmp};
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// Events that may wait; a QEMU that sends more is slowed down.
+const WAITING: usize = 64;
+
+/// systemd's first words; the name after it is coloured.
+const WELCOME: &[u8] = b"Welcome to ";
+
+/// How many messages of the guest's reach the log.
+const GUEST_MESSAGES: usize = 1000;
+
+/// What was read, for when it is over.
+pub struct Readers {
+    console: Arc<Mutex<Tail>>,
+    qemu: Arc<Mutex<Tail>>,
+}
+
+/// Wakes whoever waits for an event; if that many wait already, nobody sleeps.
+pub struct Waker(SyncSender<Event>);
+
+impl Waker {
+    pub fn wake(&self) {
+        let _ = self.0.try_send(Event::Tick);
+    }
+}
+
+impl Readers {
+    /// The channel hangs up when every stream has ended and the waker is gone.
+    pub fn start(streams: Streams, launch: &Launch) -> Result<(Self, Receiver<Event>, Waker)> {
+        let (events, receiver) = sync_channel(WAITING);
+        let readers = Self { console: Arc::default(), qemu: Arc::default() };
+        let log = Log::open(&launch.console_log)?;
+        spawn("console", read_console(streams.console, log, readers.console.clone(), events.clone()))?;
+        let log = Log::open(&launch.qemu_log)?;
+        spawn("qemu", read_stderr(streams.stderr, log, readers.qemu.clone(), events.clone()))?;
+        spawn("control", read_control(streams.control, events.clone()))?;
+        spawn("qmp", read_qmp(streams.qmp, events.clone()))?;
+        Ok((readers, receiver, Waker(events)))
+    }
+
+    pub fn tails(&self) -> Tails {
+        Tails { console: lock(&self.console).lines(), qemu: lock(&self.qemu).lines() }
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn spawn(name: &str, reader: impl FnOnce() + Send + 'static) -> Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(reader).context("can't start a thread")?;
+    Ok(())
+}
+
+/// Reads to the end. A stream that breaks has ended.
+fn drain(mut stream: impl Read, mut each: impl FnMut(&[u8])) {
+    let mut buffer = [0; 8192];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(n) => each(&buffer[..n]),
+            Err(e) if e.kind() == ErrorKind::Interrupted => (),
+            Err(e) => return tracing::debug!("a channel of QEMU's broke: {e}"),
+        }
+    }
+}
+
+fn read_qmp(stream: impl Read, events: SyncSender<Event>) -> impl FnOnce() {
+    move || {
+        let mut lines = Lines::new(qmp::LINE_BYTES);
+        drain(stream, |bytes| {
+            lines.push(bytes, |line| {
+                if let Some(message) = qmp::parse(line) {
+                    let _ = events.send(Event::Qmp(message));
+                }
+            });
+        });
+        let _ = events.send(Event::QmpClosed);
+    }
+}
+
+fn read_console(
+    stream: impl Read,
+    mut log: Log,
+    tail: Arc<Mutex<Tail>>,
+    events: SyncSender<Event>,
+) -> impl FnOnce() {
+    move || {
+        let (mut alive, mut welcomed) = (false, false);
+        drain(stream, |bytes| {
+            log.append(bytes);
+            if !std::mem::replace(&mut alive, true) {
+                let _ = events.send(Event::ConsoleByte);
+            }
+            let mut welcomes = false;
+            lock(&tail).push(bytes, |line| welcomes |= line.windows(WELCOME.len()).any(|w| w == WELCOME));
+            if welcomes && !std::mem::replace(&mut welcomed, true) {
+                let _ = events.send(Event::Welcome);
+            }
+        });
+    }
+}
+
+fn read_control(stream: impl Read, events: SyncSender<Event>) -> impl FnOnce() {
+    move || {
+        let mut lines = Lines::new(control::LINE_BYTES);
+        let mut messages = 0;
+        drain(stream, |bytes| {
+            lines.push(bytes, |line| match control::parse(line) {
+                Some(Report::Log { message }) => {
+                    messages += 1;
+                    if messages <= GUEST_MESSAGES {
+                        tracing::info!("guest: {message}");
+                    }
+                }
+                Some(report) => drop(events.send(Event::Control(report))),
+                None => tracing::debug!("the guest sent a line that says nothing"),
+            });
+        });
+    }
+}
+
+/// Sends nothing, but as long as it holds `events` there may be more to read.
+fn read_stderr(
+    stream: impl Read,
+    mut log: Log,
+    tail: Arc<Mutex<Tail>>,
+    events: SyncSender<Event>,
+) -> impl FnOnce() {
+    move || {
+        drain(stream, |bytes| {
+            log.append(bytes);
+            lock(&tail).push(bytes, |_| ());
+        });
+        drop(events);
+    }
+}
+
+/// A file that grows to a limit. What can't be written is lost: a full disk is no reason to end a VM.
+struct Log {
+    file: File,
+    room: u64,
+}
+
+impl Log {
+    const MAX_BYTES: u64 = 16 << 20;
+
+    fn open(path: &Path) -> Result<Self> {
+        let cannot = || format!("can't write {}", path.display());
+        let file = File::options().create(true).append(true).open(path).with_context(cannot)?;
+        let length = file.metadata().with_context(cannot)?.len();
+        Ok(Self { file, room: Self::MAX_BYTES.saturating_sub(length) })
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        let fits = bytes.len().min(usize::try_from(self.room).unwrap_or(usize::MAX));
+        if fits > 0 && self.file.write_all(&bytes[..fits]).is_ok() {
+            self.room -= fits as u64;
+        }
+    }
+}

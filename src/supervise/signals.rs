@@ -1,0 +1,62 @@
+//! Requests from outside to stop: Ctrl-C, SIGTERM, SIGHUP; on Windows Ctrl-C, Ctrl-Break and closing the
+//! console.
+
+use super::os;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+type Waker = Box<dyn Fn() + Send>;
+
+/// How often the process was asked to stop. One for the whole process: several VMs started one after
+/// another look at the same count, so that a request between two of them is not lost.
+#[derive(Clone, Default)]
+pub struct Signals(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    received: u32,
+    waker: Option<Waker>,
+}
+
+impl Signals {
+    /// Takes over the process's signals, once.
+    ///
+    /// # Errors
+    /// They are taken over already.
+    pub fn install() -> Result<Self, ctrlc::Error> {
+        let signals = Self::default();
+        let handler = signals.clone();
+        os::keeping_nohup(|| ctrlc::set_handler(move || handler.raise()))?;
+        Ok(signals)
+    }
+
+    /// As if a signal had arrived.
+    pub fn raise(&self) {
+        let mut state = self.state();
+        state.received += 1;
+        if let Some(wake) = &state.waker {
+            wake();
+        }
+    }
+
+    pub fn received(&self) -> u32 {
+        self.state().received
+    }
+
+    /// Calls `wake` (which must not block) at each request, as long as the result lives.
+    pub(super) fn wake(&self, wake: impl Fn() + Send + 'static) -> Awake {
+        self.state().waker = Some(Box::new(wake));
+        Awake(self.clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) struct Awake(Signals);
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.0.state().waker = None;
+    }
+}

@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# A Ghostty that the user hands in: what is taken, what is refused, and that its libraries are found by its ELF files.
+# The stand-in is a small C program that links a few of the same libraries. They are dummies with the right sonames
+# when it is linked; the real ones must be in the image when it runs.
+# Usage: tests/build/ghostty.sh
+# shellcheck disable=SC2016,SC2153,SC2154 # quoted for another shell; debian.sh sets SUITE and apt_dir
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/../../scripts/lib.sh"
+. "$REPO/scripts/rootfs/debian.sh"
+# shellcheck source=tests/build/check.sh
+. "$REPO/tests/build/check.sh"
+need gcc dpkg-deb mmdebstrap readelf jq
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# fresh_root ROOT: a minimal trixie, made once for all runs.
+fresh_root() {
+    local tar
+    tar=$(build_cache_path)/test/$SUITE-minbase.tar
+    if [ ! -f "$tar" ]; then
+        mkdir -p "$(dirname "$tar")"
+        debian_apt
+        mmdebstrap -q --mode=root --skip=chroot/mount --variant=minbase --format=tar \
+            "$SUITE" "$tar.new" "$apt_dir/sources.list"
+        exec 8>&-
+        mv "$tar.new" "$tar"
+    fi
+    mkdir "$1"
+    tar -C "$1" --exclude='./dev/*' -xf "$tar" # as in a user namespace, where no device can be made
+}
+
+# hand_in ROOT FILE: as build-rootfs.sh does it, in a shell of its own.
+hand_in() {
+    bash -c '. "$0/scripts/lib.sh"; . "$0/scripts/rootfs/debian.sh"; . "$0/scripts/rootfs/ghostty.sh"; install_ghostty "$@"' \
+        "$REPO" "$@"
+}
+
+# stand_in TREE VERSION SONAME…: TREE/usr/bin/ghostty that needs these sonames and a library of its own.
+stand_in() {
+    local tree=$1 version=$2 soname
+    shift 2
+    mkdir -p "$tree/usr/bin" "$tree/usr/lib/ghostty" "$work/link"
+    echo 'int own(void) { return 0; }' | gcc -shared -fPIC -Wl,-soname,libown.so.1 -o "$tree/usr/lib/ghostty/libown.so.1" -xc -
+    for soname in "$@"; do
+        gcc -shared -Wl,-soname,"$soname" -o "$work/link/$soname" -xc /dev/null
+    done
+    gcc -o "$tree/usr/bin/ghostty" -xc - -xnone -Wl,--no-as-needed "${@/#/$work/link/}" \
+        "$tree/usr/lib/ghostty/libown.so.1" -Wl,-rpath,'$ORIGIN/../lib/ghostty' <<-END
+	#include <stdio.h>
+	int own(void);
+	int main(void) { return own() || printf("Ghostty $version\n\nVersion\n  - version: $version\n") < 0; }
+	END
+}
+
+# deb TREE FILE VERSION [DEPENDS]
+deb() {
+    mkdir -p "$1/DEBIAN"
+    printf '%s\n' 'Package: ghostty' "Version: $3" 'Architecture: amd64' 'Maintainer: test <test@localhost>' \
+        ${4:+"Depends: $4"} 'Description: stand-in' >"$1/DEBIAN/control"
+    dpkg-deb --root-owner-group --build "$1" "$2" >/dev/null
+}
+
+sonames=(libgtk-4.so.1 libadwaita-1.so.0 libonig.so.5 libgio-2.0.so.0 libgtk4-layer-shell.so.0 libX11.so.6 libbz2.so.1.0)
+stand_in "$work/tree" 1.3.1 "${sonames[@]}"
+tar -C "$work/tree" -czf "$work/ghostty-1.3.1.tar.gz" ./usr
+
+echo '--- refused before anything is installed'
+mkdir "$work/empty"
+echo 'no archive' >"$work/lie.deb"
+refuses 'a file that only calls itself .deb is refused' 'lie.deb is neither a Debian package nor' \
+    hand_in "$work/empty" "$work/lie.deb"
+echo 'no archive' | gzip >"$work/lie.tar.gz"
+refuses 'a gzipped file that is no tar is refused' 'neither a Debian package nor a gzipped tar' \
+    hand_in "$work/empty" "$work/lie.tar.gz"
+refuses 'a missing file is named' 'no such file: .*/nowhere.deb' hand_in "$work/empty" "$work/nowhere.deb"
+touch "$work/tree/own"
+tar -C "$work/tree" -czPf "$work/traversal.tar.gz" --transform 's,^own,../../own,' usr own
+rm "$work/tree/own"
+refuses 'a member with .. in its path is refused' 'would write outside the image: ../../own' \
+    hand_in "$work/empty" "$work/traversal.tar.gz"
+tar -C "$work/tree" -czf "$work/no-ghostty.tar.gz" usr/lib
+refuses 'an archive without usr/bin/ghostty is refused' 'holds no usr/bin/ghostty' \
+    hand_in "$work/empty" "$work/no-ghostty.tar.gz"
+check 'a refused file leaves nothing in the image' rmdir "$work/empty"
+
+echo '--- a .tar.gz'
+fresh_root "$work/root"
+check 'a .tar.gz becomes the terminal, with the libraries it needs' hand_in "$work/root" "$work/ghostty-1.3.1.tar.gz"
+record=$work/root/usr/share/virtualghost/terminal.json
+check 'the record names the version and the file' jq -e --arg sha "$(sha256sum "$work/ghostty-1.3.1.tar.gz" | cut -d' ' -f1)" \
+    '.terminal == "ghostty" and .terminal_version == "1.3.1" and .terminal_origin == {file: "ghostty-1.3.1.tar.gz", sha256: $sha}' "$record"
+check 'its libraries came as packages' dpkg-query --root="$work/root" -W libgtk-4-1 libadwaita-1-0 libonig5 libgtk4-layer-shell0
+check 'dpkg knows its files' grep -qx /usr/bin/ghostty "$work/root/var/lib/dpkg/info/ghostty.list"
+check 'the settings schemas are compiled' test -s "$work/root/usr/share/glib-2.0/schemas/gschemas.compiled"
+check 'the SVG loader is in the cache of loaders' grep -rq svg "$work/root/usr/lib/x86_64-linux-gnu/gdk-pixbuf-2.0/2.10.0/loaders.cache"
+check 'the icons are there' test -s "$work/root/usr/share/icons/Adwaita/index.theme"
+check 'no script left a file in /dev' test -z "$(find "$work/root/dev" -type f)"
+
+echo '--- a .deb (in place of the archive before)'
+stand_in "$work/tree-deb" 1.4.0 libonig.so.5
+deb "$work/tree-deb" "$work/ghostty_1.4.0_amd64.deb" 1.4.0-1 'libonig5, nano'
+check 'a .deb becomes the terminal' hand_in "$work/root" "$work/ghostty_1.4.0_amd64.deb"
+check 'its own Depends are honoured' dpkg-query --root="$work/root" -W nano
+check 'the record names its version' jq -e '.terminal_version == "1.4.0"' "$work/root/usr/share/virtualghost/terminal.json"
+
+echo '--- what can not work'
+stand_in "$work/tree-unknown" 1.5.0 libonig.so.5 libnobody-has-this.so.7
+deb "$work/tree-unknown" "$work/unknown.deb" 1.5.0-1
+refuses 'a library that no package is known for is named' 'libnobody-has-this.so.7.*GHOSTTY_PACKAGES' \
+    hand_in "$work/root" "$work/unknown.deb"
+stand_in "$work/tree-depends" 1.6.0 libonig.so.5
+deb "$work/tree-depends" "$work/depends.deb" 1.6.0-1 no-such-package
+refuses 'a dependency that the suite lacks is named' 'no-such-package' hand_in "$work/root" "$work/depends.deb"
+printf '#!/bin/sh\necho "no GL here" >&2; exit 3\n' >"$work/tree-depends/usr/bin/ghostty"
+deb "$work/tree-depends" "$work/broken.deb" 1.7.0-1
+refuses 'a ghostty that does not run is refused with what it said' 'does not run in the image: no GL here' \
+    hand_in "$work/root" "$work/broken.deb"
+finish

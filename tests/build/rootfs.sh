@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# Tests the root file system image.
+# Usage: tests/build/rootfs.sh FOLDER   checks the image in FOLDER (rootfs.img, manifest.json, sbom.spdx.json); quick
+#        tests/build/rootfs.sh --rebuild   builds twice from nothing, compares the bytes, then checks the second; minutes
+# FLAVOUR and GHOSTTY as for scripts/build-rootfs.sh.
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/../../scripts/lib.sh"
+need debugfs e2fsck jq
+
+passed=0 failed=0
+# check PROMISE COMMAND...
+check() {
+    local promise=$1
+    shift
+    if "$@" >"$tmp/output" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok      $promise"
+    else
+        failed=$((failed + 1))
+        echo "FAILED  $promise"
+        sed 's/^/        /' "$tmp/output"
+    fi
+}
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+if [ "${1-}" = --rebuild ]; then
+    # Two empty caches, one set of downloads.
+    for n in 1 2; do
+        export VIRTUALGHOST_BUILD_CACHE=$tmp/cache$n
+        mkdir "$VIRTUALGHOST_BUILD_CACHE"
+        if [ "$n" = 2 ]; then mv "$tmp/cache1/apt" "$tmp/cache2/"; fi
+        "$REPO/scripts/build-rootfs.sh" "$tmp/image$n"
+    done
+    for file in rootfs.img manifest.json sbom.spdx.json; do
+        check "two builds give the same $file" cmp "$tmp/image1/$file" "$tmp/image2/$file"
+    done
+    folder=$tmp/image2
+elif [ -f "${1-}/rootfs.img" ]; then
+    folder=$1
+else
+    die "usage: $0 FOLDER | --rebuild"
+fi
+image=$folder/rootfs.img manifest=$folder/manifest.json sbom=$folder/sbom.spdx.json
+
+# in_image REQUEST: what debugfs answers.
+in_image() { debugfs -R "$1" "$image" 2>/dev/null; }
+content() { in_image "cat $1"; }
+present() { in_image "stat $1" | grep -q '^Inode:'; }
+has_mode() { in_image "stat $1" | grep -qE "Mode: +0?$2 "; }
+owned_by() { in_image "stat $1" | grep -qE "^User: +$2 +Group: +$3 "; }
+absent() { ! present "$1"; }
+content_has() { content "$1" | grep -qE -- "$2"; }
+
+sparse() { (($(du -k "$image" | cut -f1) < 700000)) && (($(stat -c %s "$image") >= 8 << 30)); }
+clean() { e2fsck -fn "$image"; }
+labelled() { dumpe2fs -h "$image" 2>/dev/null | grep -q '^Filesystem volume name: *vgroot$'; }
+no_journal() { ! dumpe2fs -h "$image" 2>/dev/null | grep -q '^Filesystem features:.*has_journal'; }
+check "the file system is clean" clean
+check "it is an ext4 with the label vgroot" labelled
+check "it has no journal: nothing of it outlives the run" no_journal
+check "8 GiB for the user, of which the file takes only what is used" sparse
+
+# The overlay, every file of it, with its content.
+overlay_is_inside() {
+    local file
+    while read -r -d '' file; do
+        cmp "$REPO/assets/guest/$file" <(content "/$file") || return
+    done < <(cd "$REPO/assets/guest" && find . -type f -printf '%P\0')
+}
+check "every file of assets/guest is in the image, unchanged" overlay_is_inside
+check "the sudo rule has the mode that sudo insists on" has_mode /etc/sudoers.d/ghost 440
+check "/tmp is for everyone" has_mode /tmp 1777
+check "ghost's home is ghost's" owned_by /home/ghost 1000 1000
+check "ghost is user 1000 with bash" content_has /etc/passwd '^ghost:x:1000:1000:.*:/home/ghost:/bin/bash$'
+no_passwords() { ! content /etc/shadow | grep -qvE '^[^:]+:[!*]+:'; }
+check "no user has a password" no_passwords
+empty_machine_id() { present /etc/machine-id && [ -z "$(content /etc/machine-id)" ]; }
+check "there is no first boot and no fixed machine-id" empty_machine_id
+session_enabled() { present /etc/systemd/system/virtualghost.target; }
+check "the session starts at boot" session_enabled
+check "no logs are left from the build" absent /var/log/dpkg.log
+
+# setuid and setgid programs: these and no others.
+setuid_expected="chage chfn chsh dbus-daemon-launch-helper expiry gpasswd mount passwd su sudo umount unix_chkpwd"
+setuid_found() {
+    # debugfs prints: inode, mode, (links), uid, gid, size, date, name
+    local folder
+    for folder in /usr/bin /usr/sbin /usr/lib/dbus-1.0 /usr/libexec; do
+        in_image "ls -l $folder" | awk '$2 ~ /^10[2467]/ {print $NF}'
+    done | sort | tr '\n' ' ' | sed 's/ $//'
+}
+no_setuid_surprise() {
+    local found
+    found=$(setuid_found)
+    echo "found:    $found"
+    echo "expected: $setuid_expected"
+    # Another flavour may have fewer.
+    [ -z "$(comm -23 <(tr ' ' '\n' <<<"$found") <(tr ' ' '\n' <<<"$setuid_expected"))" ]
+}
+check "no setuid program but the known ones" no_setuid_surprise
+
+terminal=$(jq -r .terminal "$manifest")
+check "the manifest names flavour, suite, terminal and its version" \
+    jq -e '.component == "rootfs" and (.flavour, .suite, .terminal, .terminal_version | strings | length > 0)' "$manifest"
+check "the terminal of the manifest is in the image" present "/usr/bin/$terminal"
+terminal_starts() { in_image "stat /usr/lib/virtualghost/terminal" | grep -q "terminals/$terminal"; }
+check "the session starts the terminal of the manifest" terminal_starts
+if [ "$(jq -r .flavour "$manifest")" = debian ]; then
+    versions_agree() {
+        diff <(jq -r '.packages | to_entries[] | "\(.key) \(.value)"' "$manifest" | sort) \
+            <(content /var/lib/dpkg/status | awk '/^Package:/ {p=$2} /^Status:/ {s=$4} /^Version:/ {print p, $2}' | sort)
+    }
+    check "the manifest and the image's package database name the same versions" versions_agree
+    licences_kept() {
+        local p
+        for p in $(jq -r '.packages | keys[]' "$manifest"); do
+            present "/usr/share/doc/$p/copyright" || { echo "none for $p"; return 1; }
+        done
+    }
+    check "every package's copyright file is kept" licences_kept
+    check "apt reads Debian's own archive" content_has /etc/apt/sources.list.d/debian.sources '^Suites: trixie'
+    check "apt has no other source" absent /etc/apt/sources.list
+fi
+check "the SBOM is SPDX 2.3 and describes the image" jq -e '
+    .spdxVersion == "SPDX-2.3" and .dataLicense == "CC0-1.0" and .SPDXID == "SPDXRef-DOCUMENT" and
+    (.documentNamespace | startswith("https://")) and .documentDescribes == ["SPDXRef-Image"] and
+    (.creationInfo.created | test("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$")) and
+    all(.packages[]; (.SPDXID | test("^SPDXRef-[A-Za-z0-9.-]+$")) and .name and .versionInfo and .downloadLocation)' "$sbom"
+check "no two things in the SBOM share an id" jq -e '[.packages[].SPDXID] | length == (unique | length)' "$sbom"
+same_packages() { diff <(jq -r '.packages | keys[]' "$manifest") <(jq -r '.packages[1:][].name' "$sbom" | sort); }
+check "the SBOM lists the packages of the manifest" same_packages
+
+echo "$passed passed, $failed failed"
+((failed == 0))

@@ -1,0 +1,107 @@
+//! The command line as a person meets it: what is printed, the exit status, what is left on disk. Nothing
+//! here starts a VM.
+
+mod util;
+
+use std::fs;
+use util::{Home, stderr, stdout};
+
+#[test]
+fn help_names_every_command_and_flag() {
+    let help = stdout(&Home::new().run(&["--help"]));
+    for word in [
+        "run",
+        "config",
+        "clean",
+        "--vcpus",
+        "--memory",
+        "--gpu",
+        "--kernel",
+        "--rootfs",
+        "--accel",
+        "--display",
+        "--gl",
+        "--size",
+        "--fullscreen",
+        "--keyboard",
+        "--name",
+        "--dry-run",
+        "--verbose",
+    ] {
+        assert!(help.contains(word), "{word} is not in:\n{help}");
+    }
+}
+
+#[test]
+fn config_show_prints_every_value_with_its_origin() {
+    let home = Home::new();
+    home.write_config("memory = 1024\n\ngl = \"off\"\n");
+    let output = home.command(&["config", "--show"]).env("VIRTUALGHOST_VCPUS", "3").output().unwrap();
+    let shown = stdout(&output);
+    let origin = |key: &str| {
+        let line = shown
+            .lines()
+            .find(|line| line.starts_with(&format!("{key} = ")))
+            .unwrap_or_else(|| panic!("{key}: {shown}"));
+        line.split_once("  (")
+            .map(|(value, origin)| (value.trim().to_owned(), origin.trim_end_matches(')').to_owned()))
+            .unwrap()
+    };
+    assert_eq!(origin("vcpus"), ("vcpus = 3".into(), "environment, VIRTUALGHOST_VCPUS".into()));
+    assert_eq!(origin("memory").0, "memory = 1024");
+    assert!(origin("gl").1.ends_with("config.toml, line 3"), "{shown}");
+    assert_eq!(origin("display").1, "default");
+    assert_eq!(shown.lines().count(), 13, "{shown}");
+}
+
+#[test]
+fn config_init_writes_a_commented_file_once_and_never_over_one() {
+    let home = Home::new();
+    let path = stdout(&home.run(&["config", "--path"])).trim().to_owned();
+    assert!(home.run(&["config", "--init"]).status.success());
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("#vcpus = 2"), "{text}");
+    fs::write(&path, "vcpus = 4\n").unwrap();
+    let again = home.run(&["config", "--init"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(stderr(&again).contains("exists already"), "{}", stderr(&again));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "vcpus = 4\n");
+}
+
+#[test]
+fn a_bad_configuration_stops_everything_with_file_line_and_range() {
+    for (text, said) in [
+        ("\nvcpus = 0\n", "line 2: vcpus must be from 1 to 255, not 0"),
+        ("memory = \"much\"\n", "line 1: invalid type"),
+        ("colour = 1\n", "line 1: unknown field `colour`"),
+    ] {
+        let home = Home::new();
+        home.write_config(text);
+        let output = home.run(&["--dry-run"]);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+        assert!(stdout(&output).is_empty());
+        home.assert_no_cache();
+    }
+}
+
+#[test]
+fn a_bad_flag_is_refused_before_anything_starts() {
+    for (args, said) in [
+        (&["--vcpus", "0"][..], "from 1 to 255"),
+        (&["--memory", "1"], "from 256 to 1048576"),
+        (&["--gpu", "1:2"], "a PCI address is like 0000:01:00.0"),
+        (&["--size", "9x9"], "size must be WIDTHxHEIGHT"),
+        (&["--name", "a/b"], "a name is 1 to 63"),
+        (&["--keyboard", "de x"], "XKB layout"),
+        (&["--accel", "hvf"], "on Linux it is KVM"),
+        (&["--kernel", "/nowhere/vmlinux"], "/nowhere/vmlinux does not open"),
+        (&["--rootfs", "/dev/null"], "is no ext4 filesystem"),
+    ] {
+        let home = Home::new();
+        let output = home.run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(said), "{args:?}: {}", stderr(&output));
+        home.assert_no_cache();
+    }
+}

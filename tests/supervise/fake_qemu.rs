@@ -1,0 +1,151 @@
+//! A program that behaves like QEMU as far as the supervisor can see, one scenario per command line.
+//!
+//! Each argument is a step, done in order; after the last one the VM runs on. QMP is on standard input and
+//! output, the console on descriptor 3, the control port on 4, as the launcher hands them to QEMU.
+//!
+//! ```text
+//! fake-qemu greet 'console=Linux version 6.12\n' control='{"event":"session-ready"}\n' guest-poweroff
+//! ```
+
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{self, BufRead, Write};
+use std::os::fd::FromRawFd;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+const FLOOD_BYTES: usize = 20 << 20;
+
+static STATUS: Mutex<&str> = Mutex::new("running");
+static NEGOTIATED: AtomicBool = AtomicBool::new(false);
+static IGNORES_POWERDOWN: AtomicBool = AtomicBool::new(false);
+static IGNORES_QUIT: AtomicBool = AtomicBool::new(false);
+
+fn main() {
+    // SAFETY: the launcher's contract; nothing else in this program uses them.
+    let (mut console, mut control) = unsafe { (File::from_raw_fd(3), File::from_raw_fd(4)) };
+    for step in std::env::args().skip(1) {
+        let (verb, text) = step.split_once('=').unwrap_or((&step, ""));
+        let bytes = text.replace("\\n", "\n").replace("\\e", "\x1b");
+        match verb {
+            "greet" => {
+                say(&json!({ "QMP": { "version": {}, "capabilities": [] } }));
+                let (greeted, wait) = channel();
+                thread::spawn(|| take_commands(greeted));
+                wait.recv().unwrap();
+            }
+            "console" => console.write_all(bytes.as_bytes()).unwrap(),
+            "control" => control.write_all(bytes.as_bytes()).unwrap(),
+            "stderr" => io::stderr().write_all(bytes.as_bytes()).unwrap(),
+            "qmp" => io::stdout().write_all(bytes.as_bytes()).unwrap(),
+            "flood-console" => flood(&mut console),
+            "flood-control" => flood(&mut control),
+            "flood-stderr" => flood(&mut io::stderr()),
+            "flood-qmp" => flood(&mut io::stdout()),
+            "ignore-powerdown" => IGNORES_POWERDOWN.store(true, Ordering::Relaxed),
+            "ignore-quit" => {
+                IGNORES_QUIT.store(true, Ordering::Relaxed);
+                ignore_sigterm();
+            }
+            "guest-poweroff" => shut_down("guest-shutdown"),
+            "guest-reset" => shut_down("guest-reset"),
+            "guest-panic" => {
+                *STATUS.lock().unwrap() = "guest-panicked";
+                event("GUEST_PANICKED", json!({ "action": "pause" }));
+                event("STOP", json!({}));
+            }
+            "internal-error" => {
+                *STATUS.lock().unwrap() = "internal-error";
+                event("STOP", json!({}));
+            }
+            "power-button" => {
+                event("POWERDOWN", json!({}));
+                power_button();
+            }
+            "close-window" => {
+                event("SHUTDOWN", json!({ "guest": false, "reason": "host-qmp-quit" }));
+                std::process::exit(0);
+            }
+            "await" => {
+                while !Path::new(text).exists() {
+                    thread::sleep(Duration::from_millis(5));
+                }
+            }
+            "write-pid" => std::fs::write(text, std::process::id().to_string()).unwrap(),
+            "write-environment" => {
+                let names: Vec<_> = std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
+                std::fs::write(text, names.join("\n")).unwrap();
+            }
+            "exit" => std::process::exit(text.parse().unwrap()),
+            "abort" => std::process::abort(),
+            "close-qmp" => drop(unsafe { File::from_raw_fd(1) }),
+            other => panic!("no such step: {other}"),
+        }
+    }
+    thread::sleep(Duration::from_secs(600));
+}
+
+/// QEMU's main loop, as far as it takes commands.
+fn take_commands(greeted: Sender<()>) {
+    for line in io::stdin().lock().lines() {
+        let command: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let status = *STATUS.lock().unwrap();
+        say(&json!({ "return": { "status": status }, "id": command["id"] }));
+        match command["execute"].as_str().unwrap() {
+            "qmp_capabilities" => NEGOTIATED.store(true, Ordering::Relaxed),
+            // The launcher asks when it knows that it may.
+            "query-status" => drop(greeted.send(())),
+            "system_powerdown" => {
+                event("POWERDOWN", json!({}));
+                power_button();
+            }
+            "quit" if !IGNORES_QUIT.load(Ordering::Relaxed) => {
+                event("SHUTDOWN", json!({ "guest": false, "reason": "host-qmp-quit" }));
+                std::process::exit(0);
+            }
+            _ => (),
+        }
+    }
+}
+
+fn power_button() {
+    if !IGNORES_POWERDOWN.load(Ordering::Relaxed) {
+        shut_down("guest-shutdown");
+    }
+}
+
+/// With `-action shutdown=pause` QEMU stops the VM and waits for `quit`.
+fn shut_down(reason: &str) {
+    *STATUS.lock().unwrap() = "shutdown";
+    event("SHUTDOWN", json!({ "guest": true, "reason": reason }));
+    event("STOP", json!({}));
+}
+
+/// Before the launcher has negotiated, QEMU drops its events.
+fn event(name: &str, data: Value) {
+    if !NEGOTIATED.load(Ordering::Relaxed) {
+        return;
+    }
+    say(&json!({ "timestamp": { "seconds": 1, "microseconds": 2 }, "event": name, "data": data }));
+}
+
+fn say(message: &Value) {
+    println!("{message}\r");
+}
+
+fn flood(to: &mut impl Write) {
+    let block = [b"no line ends ".repeat(1000), b"\x1b[31mred\r\n".repeat(1000)].concat();
+    for _ in 0..FLOOD_BYTES / block.len() {
+        to.write_all(&block).unwrap();
+    }
+}
+
+fn ignore_sigterm() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: no handler is installed.
+    unsafe { signal(Signal::SIGTERM, SigHandler::SigIgn) }.unwrap();
+}
