@@ -42,11 +42,12 @@ build() (
 )
 
 # kernel_make TREE ARGUMENT...: make in an empty environment, as variables and flags of an outer make would reach
-# the kernel's Makefile. User, host and time of the build stand in the kernel's banner, hence fixed ones.
+# the kernel's Makefile. User, host and time of the build stand in the kernel's banner, hence fixed ones; a Rust
+# compiler or pahole that happens to be installed would leave its version in /proc/config.gz, hence none.
 kernel_make() {
     env -i PATH="$PATH" LC_ALL=C ARCH=x86_64 KBUILD_BUILD_USER=virtualghost KBUILD_BUILD_HOST=virtualghost \
         KBUILD_BUILD_VERSION=1 KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$SOURCE_DATE_EPOCH")" \
-        make -s -C "$@"
+        make -s RUSTC=false PAHOLE=false -C "$@"
 }
 
 (($# == 1)) || die "usage: build-kernel.sh OUT"
