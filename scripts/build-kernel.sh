@@ -4,8 +4,8 @@
 # Usage: scripts/build-kernel.sh OUT      (OUT/vmlinux and OUT/manifest.json; about 6 minutes on 2 cores)
 #
 # Which version: the newest of $package in $suites, asked for only when a build is due. A pinned version would
-# vanish from the archive with the next security update. So the cache key holds the fragments, the scripts and the
-# compiler, and manifest.json records the version that was taken. For a newer one, remove kernel/ from the cache.
+# vanish from the archive with the next security update. So the cache key holds the options, the package's name and
+# the compiler, and manifest.json records the version that was taken. For a newer one, remove kernel/ from the cache.
 #
 # Which configuration: what the fragments name, and what that selects. allnoconfig answers "no" to every other
 # question (tinyconfig is that too, over a fragment of its own that asks for -Os and a tiny slab allocator). Kconfig
@@ -42,16 +42,18 @@ build() (
 )
 
 # kernel_make TREE ARGUMENT...: make in an empty environment, as variables and flags of an outer make would reach
-# the kernel's Makefile. User, host and time of the build stand in the kernel's banner, hence fixed ones.
+# the kernel's Makefile. User, host and time of the build stand in the kernel's banner, hence fixed ones; a Rust
+# compiler or pahole that happens to be installed would leave its version in /proc/config.gz, hence none.
 kernel_make() {
     env -i PATH="$PATH" LC_ALL=C ARCH=x86_64 KBUILD_BUILD_USER=virtualghost KBUILD_BUILD_HOST=virtualghost \
         KBUILD_BUILD_VERSION=1 KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$SOURCE_DATE_EPOCH")" \
-        make -s -C "$@"
+        make -s RUSTC=false PAHOLE=false -C "$@"
 }
 
 (($# == 1)) || die "usage: build-kernel.sh OUT"
 need gcc
-# Of lib.sh only the function that fetches the source counts: a new message there must not cost a kernel.
-key=$(inputs_key "$REPO/docker/kernel" "$REPO/scripts/build-kernel.sh" "$REPO/scripts/check-kernel-config.sh" \
-    "=$(declare -f private_apt)" "=$(gcc --version | head -1)" "=$SOURCE_DATE_EPOCH")
+# Only what can change the kernel counts: the options without their comments, and the functions that fetch and
+# build. A better comment must not cost a kernel.
+key=$(inputs_key "=$(grep -h '^CONFIG_' "${fragments[@]}" | sort)" "=$package ${suites[*]}" \
+    "=$(declare -f build kernel_make private_apt)" "=$(gcc --version | head -1)" "=$SOURCE_DATE_EPOCH")
 cached kernel "$key" "$1" build
