@@ -8,9 +8,19 @@
 //!                   host
 //! ```
 
+#[cfg(feature = "launcher")]
 pub mod app;
+#[cfg(feature = "launcher")]
 pub mod cli;
+#[cfg(feature = "launcher")]
 pub mod config;
+#[cfg(feature = "launcher")]
 pub mod error;
+#[cfg(feature = "launcher")]
 pub mod host;
+#[cfg(feature = "launcher")]
 pub mod units;
+
+/// The SSH server in the guest.
+#[cfg(all(feature = "agent", target_os = "linux"))]
+pub mod agent;

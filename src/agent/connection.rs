@@ -1,0 +1,201 @@
+//! One client: who it is, and what it may open. russh calls [`Connection`] for each of its requests; long work
+//! runs in tasks of its own, because the whole connection waits while a request is being answered.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Error, Pty};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::flow::Backlog;
+use super::forward::Forwards;
+use super::identity::Identity;
+use super::keys::Keys;
+use super::pty;
+use super::session::{self, Program, Setup};
+
+pub struct Connection {
+    keys: Arc<Keys>,
+    /// `SSH_CONNECTION` of the sessions.
+    peer: String,
+    /// Told when the client has proved who it is.
+    authenticated: Option<oneshot::Sender<()>>,
+    user: Option<Arc<Identity>>,
+    backlog: Arc<Backlog>,
+    slots: Arc<Semaphore>,
+    /// Session channels whose program has not been started.
+    waiting: HashMap<ChannelId, Waiting>,
+    forwards: Forwards,
+}
+
+struct Waiting {
+    channel: Channel<Msg>,
+    slot: OwnedSemaphorePermit,
+    setup: Setup,
+}
+
+impl Connection {
+    pub fn new(keys: Arc<Keys>, peer: String, channels: usize, authenticated: oneshot::Sender<()>) -> Self {
+        Self {
+            keys,
+            peer,
+            authenticated: Some(authenticated),
+            user: None,
+            backlog: Arc::default(),
+            slots: Arc::new(Semaphore::new(channels)),
+            waiting: HashMap::new(),
+            forwards: Forwards::default(),
+        }
+    }
+
+    fn user(&self) -> Result<&Arc<Identity>, Error> {
+        self.user.as_ref().ok_or(Error::NotAuthenticated)
+    }
+
+    /// Starts a program on a session channel: once for each channel, RFC 4254, section 6.5.
+    fn start(&mut self, id: ChannelId, program: Program, session: &mut Session) -> Result<(), Error> {
+        let user = self.user()?.clone();
+        let Some(Waiting { channel, slot, mut setup }) = self.waiting.remove(&id) else {
+            return session.channel_failure(id);
+        };
+        setup.env.push(("SSH_CONNECTION".to_owned(), self.peer.clone()));
+        match session::start(&program, &setup, &user) {
+            Ok(running) => {
+                session.channel_success(id)?;
+                let (handle, backlog) = (session.handle(), self.backlog.clone());
+                tokio::spawn(async move {
+                    running.attach(channel, handle, backlog).await;
+                    drop(slot);
+                });
+                Ok(())
+            }
+            Err(error) => {
+                eprintln!("ghostly-agent: no session for {}: {error}", user.name);
+                session.channel_failure(id)
+            }
+        }
+    }
+}
+
+/// What a client may set in a session: how text looks, as sshd's `AcceptEnv LANG LC_*` in Debian, and what the
+/// terminal can do.
+fn may_set(name: &str) -> bool {
+    matches!(name, "LANG" | "COLORTERM" | "TERM_PROGRAM" | "TERM_PROGRAM_VERSION") || name.starts_with("LC_")
+}
+
+impl Handler for Connection {
+    type Error = Error;
+
+    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Error> {
+        Ok(if self.keys.admit(user, offer.public_key) { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Error> {
+        if !self.keys.admit(user, key.public_key) {
+            return Ok(Auth::reject());
+        }
+        match Identity::lookup(user) {
+            Ok(identity) => {
+                self.user = Some(Arc::new(identity));
+                Ok(Auth::Accept)
+            }
+            Err(error) => {
+                eprintln!("ghostly-agent: {error}");
+                Ok(Auth::reject())
+            }
+        }
+    }
+
+    async fn auth_succeeded(&mut self, _: &mut Session) -> Result<(), Error> {
+        if let Some(authenticated) = self.authenticated.take() {
+            let _ = authenticated.send(());
+        }
+        Ok(())
+    }
+
+    fn adjust_window(&mut self, _: ChannelId, _: u32) -> u32 {
+        self.backlog.next_window()
+    }
+
+    async fn data(&mut self, id: ChannelId, _: &[u8], session: &mut Session) -> Result<(), Error> {
+        self.backlog.pace(session.sender_window_size(id)).await;
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        match self.slots.clone().try_acquire_owned() {
+            Ok(slot) => {
+                self.waiting.insert(channel.id(), Waiting { channel, slot, setup: Setup::default() });
+                reply.accept().await;
+            }
+            Err(_) => reply.reject(ChannelOpenFailure::ResourceShortage).await,
+        }
+        Ok(())
+    }
+
+    async fn channel_close(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Error> {
+        self.waiting.remove(&id);
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        id: ChannelId,
+        term: &str,
+        columns: u32,
+        rows: u32,
+        width: u32,
+        height: u32,
+        modes: &[(Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        let Some(waiting) = self.waiting.get_mut(&id) else {
+            return session.channel_failure(id);
+        };
+        let size = pty::Size { columns, rows, width, height };
+        waiting.setup.pty = Some(pty::Request { term: term.to_owned(), size, modes: modes.to_vec() });
+        session.channel_success(id)
+    }
+
+    async fn env_request(
+        &mut self,
+        id: ChannelId,
+        name: &str,
+        value: &str,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        match self.waiting.get_mut(&id) {
+            Some(waiting) if may_set(name) => {
+                waiting.setup.env.push((name.to_owned(), value.to_owned()));
+                session.channel_success(id)
+            }
+            _ => session.channel_failure(id),
+        }
+    }
+
+    async fn shell_request(&mut self, id: ChannelId, session: &mut Session) -> Result<(), Error> {
+        self.start(id, Program::Shell, session)
+    }
+
+    async fn exec_request(&mut self, id: ChannelId, line: &[u8], session: &mut Session) -> Result<(), Error> {
+        self.start(id, Program::Command(line.to_vec()), session)
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        id: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        match name {
+            "sftp" => self.start(id, Program::Sftp, session),
+            _ => session.channel_failure(id),
+        }
+    }
+}
