@@ -2,14 +2,17 @@
 //! runs in tasks of its own, because the whole connection waits while a request is being answered.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Error, Pty};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::flow::Backlog;
-use super::forward::Forwards;
+use super::forward::{self, Context, Forwards, Place};
 use super::identity::Identity;
 use super::keys::Keys;
 use super::pty;
@@ -51,6 +54,40 @@ impl Connection {
 
     fn user(&self) -> Result<&Arc<Identity>, Error> {
         self.user.as_ref().ok_or(Error::NotAuthenticated)
+    }
+
+    fn context(&self, session: &Session) -> Result<Context, Error> {
+        Ok(Context {
+            handle: session.handle(),
+            backlog: self.backlog.clone(),
+            slots: self.slots.clone(),
+            user: self.user()?.clone(),
+        })
+    }
+
+    /// Answers the request for a channel to a socket, once that is connected, and connects them.
+    async fn forward<S: AsyncRead + AsyncWrite + Send + 'static>(
+        &self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        connect: impl Future<Output = io::Result<S>> + Send + 'static,
+    ) -> Result<(), Error> {
+        let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        };
+        let backlog = self.backlog.clone();
+        tokio::spawn(async move {
+            match connect.await {
+                Ok(stream) => {
+                    reply.accept().await;
+                    forward::relay(channel, stream, backlog).await;
+                }
+                Err(_) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
+            }
+            drop(slot);
+        });
+        Ok(())
     }
 
     /// Starts a program on a session channel: once for each channel, RFC 4254, section 6.5.
@@ -197,5 +234,59 @@ impl Handler for Connection {
             "sftp" => self.start(id, Program::Sftp, session),
             _ => session.channel_failure(id),
         }
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _from: &str,
+        _from_port: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        let target = (host.to_owned(), u16::try_from(port).unwrap_or(0));
+        self.forward(channel, reply, async move {
+            let stream = TcpStream::connect(target).await?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        })
+        .await
+    }
+
+    async fn channel_open_direct_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        path: &str,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        let (path, user) = (path.to_owned(), self.user()?.clone());
+        self.forward(channel, reply, async move { forward::connect_unix(&path, user).await }).await
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        address: &str,
+        port: &mut u32,
+        session: &mut Session,
+    ) -> Result<bool, Error> {
+        let context = self.context(session)?;
+        let opened = self.forwards.open_tcp(address, *port, &context).map(|opened| *port = opened);
+        Ok(opened.is_ok())
+    }
+
+    async fn cancel_tcpip_forward(&mut self, address: &str, port: u32, _: &mut Session) -> Result<bool, Error> {
+        Ok(self.forwards.close(&Place::Tcp { address: address.to_owned(), port }))
+    }
+
+    async fn streamlocal_forward(&mut self, path: &str, session: &mut Session) -> Result<bool, Error> {
+        let context = self.context(session)?;
+        Ok(self.forwards.open_unix(path, &context).is_ok())
+    }
+
+    async fn cancel_streamlocal_forward(&mut self, path: &str, _: &mut Session) -> Result<bool, Error> {
+        Ok(self.forwards.close(&Place::Unix(path.to_owned())))
     }
 }

@@ -41,11 +41,15 @@ impl Identity {
     }
 
     /// Makes a forked child a process of this user, in its home (`/` if it can't be entered), with no privilege
-    /// left. Only system calls and nothing that allocates: other threads' locks are frozen in the child.
+    /// and no ignored signal left. Only system calls and nothing that allocates: other threads' locks are frozen
+    /// in the child.
     pub fn become_in_child(&self) -> io::Result<()> {
         self.take_credentials()?;
-        // SAFETY: both paths are NUL-terminated, and umask can't fail.
+        // SAFETY: both paths are NUL-terminated; umask can't fail, and signal fails for KILL and STOP as it may.
         unsafe {
+            for signal in 1..libc::SIGRTMAX() {
+                libc::signal(signal, libc::SIG_DFL);
+            }
             if libc::chdir(self.home_c.as_ptr()) != 0 {
                 check(libc::chdir(c"/".as_ptr()).into())?;
             }
@@ -54,14 +58,23 @@ impl Identity {
         Ok(())
     }
 
-    /// Runs `work` with this user's rights, in a thread of its own that ends with it: how to open a socket as the
-    /// user and keep it here.
+    /// Runs `work` with this user's rights and a umask that keeps others out, in a thread of its own that ends
+    /// with it: how to open a socket as the user and keep it here.
     pub fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let identity = self.clone();
-        std::thread::spawn(move || identity.take_credentials().and_then(|()| work()))
+        let as_user = move || {
+            // SAFETY: numbers only. The umask is the process's until the thread has its own (unshare(2)).
+            unsafe {
+                check(libc::unshare(libc::CLONE_FS).into())?;
+                libc::umask(0o177);
+            }
+            identity.take_credentials()?;
+            work()
+        };
+        std::thread::spawn(as_user)
             .join()
             .unwrap_or_else(|_| Err(io::Error::other("the helping thread panicked")))
     }

@@ -70,7 +70,8 @@ pub fn open(request: &Request, owner: &Identity) -> io::Result<(Master, Terminal
     apply_modes(&mut termios, &request.modes);
     tcsetattr(&slave, SetArg::TCSANOW, &termios)?;
     let path = ptsname_r(&master)?.into();
-    let master = Master(AsyncFd::new(master)?);
+    // SAFETY: a PtyMaster owns its descriptor and never replaces it.
+    let master = Master(unsafe { AsyncFd::register(master) }.map_err(|e| e.into_parts().1)?);
     master.resize(request.size)?;
     Ok((master, Terminal { slave, path }))
 }

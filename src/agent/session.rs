@@ -130,11 +130,12 @@ impl Running {
         let Self { mut child, group, terminal } = self;
         let (incoming, outgoing) = channel.split();
         let inbox = Arc::new(Inbox::new(backlog));
-        let terminal = terminal.map(Arc::new);
+        let mut terminal = terminal.map(Arc::new);
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
 
         let (closed, on_closed) = oneshot::channel();
-        tokio::spawn(receive(incoming, inbox.clone(), terminal.clone(), group, closed));
+        let to_program = Controls { terminal: terminal.clone(), group };
+        let receiver = tokio::spawn(receive(incoming, inbox.clone(), Some(to_program), closed));
         let feeder = tokio::spawn(feed(inbox, terminal.clone(), pipes.0));
         let id = outgoing.id();
         let output = async {
@@ -152,42 +153,65 @@ impl Running {
             let _ = outgoing.close().await;
         };
         tokio::select! {
-            // The client is gone or has closed the channel. The program sees a hung-up terminal or closed pipes,
-            // and is left alone otherwise: this is how `nohup` outlives a connection.
+            // The client is gone or has closed the channel. The program sees its terminal hung up or its output
+            // closed, takes what is left of its input, and is not killed: so `nohup` outlives a connection.
             _ = on_closed => {}
             () = output => {}
         }
         let _ = handle.close(id).await;
-        feeder.abort();
+        receiver.abort();
+        if terminal.take().is_some() {
+            feeder.abort();
+        }
         let _ = child.wait().await;
+        feeder.abort();
     }
 }
 
-/// Takes all that comes on the channel at once: this must never wait for the program (see `flow`).
-async fn receive(
-    mut incoming: ChannelReadHalf,
-    inbox: Arc<Inbox>,
+/// What of a channel concerns its program but is no input.
+pub struct Controls {
     terminal: Option<Arc<pty::Master>>,
     group: Pid,
+}
+
+impl Controls {
+    fn take(&self, message: ChannelMsg) {
+        match (message, &self.terminal) {
+            (
+                ChannelMsg::WindowChange {
+                    col_width: columns,
+                    row_height: rows,
+                    pix_width: width,
+                    pix_height: height,
+                },
+                Some(terminal),
+            ) => {
+                let _ = terminal.resize(pty::Size { columns, rows, width, height });
+            }
+            (ChannelMsg::Signal { signal }, _) => {
+                if let Some(signal) = signal_number(&signal) {
+                    let _ = killpg(self.group, signal);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Takes all that comes on the channel at once: this must never wait for whoever reads it (see `flow`). Ends,
+/// and drops `_closed`, when the client has closed the channel or is gone.
+pub async fn receive(
+    mut incoming: ChannelReadHalf,
+    inbox: Arc<Inbox>,
+    controls: Option<Controls>,
     _closed: oneshot::Sender<()>,
 ) {
     while let Some(message) = incoming.wait().await {
-        match message {
-            ChannelMsg::Data { data } => inbox.push(&data),
-            ChannelMsg::Eof => inbox.end(),
-            ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
-                if let Some(terminal) = &terminal {
-                    let size =
-                        pty::Size { columns: col_width, rows: row_height, width: pix_width, height: pix_height };
-                    let _ = terminal.resize(size);
-                }
-            }
-            ChannelMsg::Signal { signal } => {
-                if let Some(signal) = signal_number(&signal) {
-                    let _ = killpg(group, signal);
-                }
-            }
-            ChannelMsg::Close => break,
+        match (message, &controls) {
+            (ChannelMsg::Data { data }, _) => inbox.push(&data),
+            (ChannelMsg::Eof, _) => inbox.end(),
+            (ChannelMsg::Close, _) => break,
+            (message, Some(controls)) => controls.take(message),
             _ => {}
         }
     }
@@ -213,7 +237,7 @@ async fn feed(inbox: Arc<Inbox>, terminal: Option<Arc<pty::Master>>, mut stdin: 
 }
 
 /// From the program to the channel, at the pace of the client.
-async fn send(from: Option<impl AsyncRead + Unpin>, to: &ChannelWriteHalf<Msg>, extended: Option<u32>) {
+pub async fn send(from: Option<impl AsyncRead + Unpin>, to: &ChannelWriteHalf<Msg>, extended: Option<u32>) {
     let Some(mut from) = from else { return };
     loop {
         let mut bytes = Vec::with_capacity(CHUNK);
