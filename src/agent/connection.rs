@@ -277,7 +277,12 @@ impl Handler for Connection {
         Ok(opened.is_ok())
     }
 
-    async fn cancel_tcpip_forward(&mut self, address: &str, port: u32, _: &mut Session) -> Result<bool, Error> {
+    async fn cancel_tcpip_forward(
+        &mut self,
+        address: &str,
+        port: u32,
+        _: &mut Session,
+    ) -> Result<bool, Error> {
         Ok(self.forwards.close(&Place::Tcp { address: address.to_owned(), port }))
     }
 

@@ -82,7 +82,8 @@ impl Forwards {
         let bind = file.clone();
         let listener = context.user.run(move || StdUnixListener::bind(bind))?;
         listener.set_nonblocking(true)?;
-        let task = tokio::spawn(accept_unix(UnixListener::from_std(listener)?, path.to_owned(), context.clone()));
+        let task =
+            tokio::spawn(accept_unix(UnixListener::from_std(listener)?, path.to_owned(), context.clone()));
         let listening = Listening { task, file: Some((file, context.user.clone())) };
         self.0.insert(Place::Unix(path.to_owned()), vec![listening]);
         Ok(())

@@ -49,7 +49,10 @@ impl Listener {
                     VsockListener::bind(VsockAddr::new(VMADDR_CID_ANY, port)).map(Self::Vsock)
                 }
             };
-            all.push(listener.map_err(|e| io::Error::new(e.kind(), format!("can't listen on {address:?}: {e}")))?);
+            all.push(
+                listener
+                    .map_err(|e| io::Error::new(e.kind(), format!("can't listen on {address:?}: {e}")))?,
+            );
         }
         if all.is_empty() {
             return Err(io::Error::new(
@@ -142,7 +145,13 @@ pub async fn serve(listeners: Vec<Listener>, keys: Arc<Keys>, limits: Limits) ->
 }
 
 /// Serves one client in the background, or hangs up when too many are still to show a key.
-fn welcome(accepted: Accepted, config: &Arc<Config>, keys: &Arc<Keys>, slots: &Arc<Semaphore>, limits: Limits) {
+fn welcome(
+    accepted: Accepted,
+    config: &Arc<Config>,
+    keys: &Arc<Keys>,
+    slots: &Arc<Semaphore>,
+    limits: Limits,
+) {
     let Ok(slot) = slots.clone().try_acquire_owned() else { return };
     let Accepted { stream, socket, peer } = accepted;
     let (authenticated, on_authenticated) = oneshot::channel();

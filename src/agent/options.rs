@@ -66,8 +66,7 @@ impl Options {
         let mut listen = Vec::new();
         let mut user = "ghost".to_owned();
         let mut credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        let mut limits =
-            Limits { auth_timeout: Duration::from_secs(20), unauthenticated: 10, channels: 100 };
+        let mut limits = Limits { auth_timeout: Duration::from_secs(20), unauthenticated: 10, channels: 100 };
         let mut parser = lexopt::Parser::from_iter(args);
         while let Some(arg) = parser.next()? {
             match arg {

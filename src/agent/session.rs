@@ -56,7 +56,7 @@ pub struct Running {
 
 /// Starts `program` as `user`.
 pub fn start(program: &Program, setup: &Setup, user: &Arc<Identity>) -> io::Result<Running> {
-    let mut command = command_line(program, user)?;
+    let mut command = command_line(program, user);
     command.env_clear().envs(environment(user)).envs(setup.env.iter().map(|(k, v)| (k, v)));
     let mut terminal = None;
     if let Some(request) = &setup.pty {
@@ -84,7 +84,7 @@ pub fn start(program: &Program, setup: &Setup, user: &Arc<Identity>) -> io::Resu
 }
 
 /// The user's shell, as login(1) starts it, and everything else through it, as sshd does.
-fn command_line(program: &Program, user: &Identity) -> io::Result<std::process::Command> {
+fn command_line(program: &Program, user: &Identity) -> std::process::Command {
     let shell_name = user.shell.file_name().unwrap_or(OsStr::new("sh"));
     let mut command = std::process::Command::new(&user.shell);
     match program {
@@ -97,11 +97,12 @@ fn command_line(program: &Program, user: &Identity) -> io::Result<std::process::
             command.arg0(shell_name).arg("-c").arg(OsStr::from_bytes(line));
         }
         Program::Sftp => {
-            command = std::process::Command::new(std::env::current_exe()?);
-            command.arg(SFTP_SERVER);
+            // This very file, whether or not the user may enter the folder it lies in.
+            command = std::process::Command::new("/proc/self/exe");
+            command.arg0("ghostly-agent").arg(SFTP_SERVER);
         }
     }
-    Ok(command)
+    command
 }
 
 fn environment(user: &Identity) -> Vec<(&'static str, OsString)> {

@@ -166,7 +166,9 @@ impl Server {
 
 fn version() -> Reply {
     let reply = Reply::new(2, wire::VERSION);
-    wire::EXTENSIONS.iter().fold(reply, |reply, (name, data)| reply.bytes(name.as_bytes()).bytes(data.as_bytes()))
+    wire::EXTENSIONS
+        .iter()
+        .fold(reply, |reply, (name, data)| reply.bytes(name.as_bytes()).bytes(data.as_bytes()))
 }
 
 fn name(number: u32, name: &OsStr) -> Reply {

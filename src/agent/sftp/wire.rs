@@ -272,7 +272,8 @@ mod tests {
 
     #[test]
     fn attributes_are_read_as_they_are_written() {
-        let attributes = Attributes { size: Some(1 << 40), permissions: Some(0o644), ..Attributes::default() };
+        let attributes =
+            Attributes { size: Some(1 << 40), permissions: Some(0o644), ..Attributes::default() };
         let packet = Reply::new(9, 1).bytes(b"f").attributes(&attributes).finish();
         let request = Request::SetStat { path: Path::new("f"), attributes };
         assert_eq!(Request::parse(&packet[4..]), Ok((1, request)));
