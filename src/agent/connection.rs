@@ -200,6 +200,18 @@ impl Handler for Connection {
         session.channel_success(id)
     }
 
+    async fn x11_request(
+        &mut self,
+        id: ChannelId,
+        _single: bool,
+        _protocol: &str,
+        _cookie: &str,
+        _screen: u32,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        session.channel_failure(id)
+    }
+
     async fn env_request(
         &mut self,
         id: ChannelId,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{AddressFamily, Shutdown, SockaddrLike, SockaddrStorage, getsockname, shutdown};
 use russh::server::{Config, run_stream};
-use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, kex};
+use russh::{Limits as RusshLimits, MethodKind, MethodSet, Preferred, SshId, cipher, kex};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
@@ -22,6 +22,11 @@ use super::options::{Address, Limits};
 
 /// The first descriptor that systemd passes, sd_listen_fds(3).
 const FIRST_PASSED: i32 = 3;
+
+/// When russh asks for new keys if the client never did. Below what RFC 4344, section 3.2 allows for AES, and below
+/// 2^32 packets, where ChaCha20's nonces would start again, even if each carries one byte (and ten of header).
+const REKEY_BYTES: usize = 32 << 30;
+const REKEY_TIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 pub enum Listener {
     Tcp(TcpListener),
@@ -189,6 +194,15 @@ fn config(keys: &Keys) -> Config {
         window_size: WINDOW,
         // Programs write in pieces of a pipe; a deeper queue only adds memory.
         event_buffer_size: 64,
+        // Each variable that a client sets takes a place until its program starts, and a full queue stops russh.
+        channel_buffer_size: 1024,
+        // New keys are the client's to ask for, as it does. When russh asks itself, it gives up on a client that
+        // has more than two windows of data on their way, and a few uploads at once have.
+        limits: RusshLimits {
+            rekey_write_limit: REKEY_BYTES,
+            rekey_read_limit: REKEY_BYTES,
+            rekey_time_limit: REKEY_TIME,
+        },
         // An idle shell is no dead client.
         inactivity_timeout: None,
         preferred: Preferred {

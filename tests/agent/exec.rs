@@ -38,6 +38,28 @@ fn input_output_and_errors_are_apart_and_clean() {
 }
 
 #[test]
+fn new_keys_in_the_middle_of_a_transfer_disturb_nothing() {
+    let server = Server::start();
+    let bytes = noise(16 << 20);
+    fs::write(server.path("in"), &bytes).unwrap();
+    for cipher in ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr"] {
+        let mut ssh = server.client("ssh");
+        ssh.args(["-c", cipher, "-o", "RekeyLimit=4M", "vm", "cat"]);
+        let output = ssh.stdin(File::open(server.path("in")).unwrap()).output().unwrap();
+        assert!(output.status.success(), "{cipher}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stdout == bytes, "{cipher}");
+    }
+}
+
+#[test]
+fn a_client_that_asks_whether_the_server_is_alive_is_answered() {
+    let server = Server::start();
+    let mut ssh = server.client("ssh");
+    ssh.args(["-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=1", "vm", "sleep 4; echo slept"]);
+    assert_eq!(ssh.output().unwrap().stdout, b"slept\n");
+}
+
+#[test]
 fn the_end_of_the_input_is_not_the_end_of_the_session() {
     let server = Server::start();
     fs::write(server.path("in"), "some\n").unwrap();

@@ -63,6 +63,15 @@ fn a_connection_has_only_so_many_channels_at_once() {
 }
 
 #[test]
+fn any_number_of_variables_is_taken() {
+    let server = Server::start();
+    let variables: Vec<_> = (0..500).map(|n| format!("LC_{n}={n}")).collect();
+    let set = format!("SetEnv={}", variables.join(" "));
+    let output = server.client("ssh").args(["-o", &set, "vm", "env | grep -c ^LC_"]).output().unwrap();
+    assert_eq!(output.stdout, b"500\n");
+}
+
+#[test]
 fn garbage_ends_its_own_connection_only() {
     let mut server = Server::start();
     let noise = noise(1 << 20);

@@ -8,5 +8,6 @@ mod exec;
 mod files;
 mod forward;
 mod limits;
+mod listen;
 mod support;
 mod terminal;
