@@ -101,10 +101,7 @@ impl Connection {
             Ok(running) => {
                 session.channel_success(id)?;
                 let (handle, backlog) = (session.handle(), self.backlog.clone());
-                tokio::spawn(async move {
-                    running.attach(channel, handle, backlog).await;
-                    drop(slot);
-                });
+                tokio::spawn(running.attach(channel, handle, backlog, slot));
                 Ok(())
             }
             Err(error) => {

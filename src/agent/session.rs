@@ -21,7 +21,7 @@ use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::flow::{Backlog, Inbox};
 use super::identity::Identity;
@@ -117,6 +117,8 @@ fn environment(user: &Identity) -> Vec<(&'static str, OsString)> {
         ("LOGNAME", user.name.clone().into()),
         ("SHELL", user.shell.clone().into()),
         ("PATH", path.into()),
+        // As in the terminal, unless the client says otherwise.
+        ("LANG", "C.UTF-8".into()),
     ];
     let runtime = format!("/run/user/{}", user.uid);
     if Path::new(&runtime).is_dir() {
@@ -126,8 +128,14 @@ fn environment(user: &Identity) -> Vec<(&'static str, OsString)> {
 }
 
 impl Running {
-    /// Connects the program to its channel, until both are done.
-    pub async fn attach(self, channel: Channel<Msg>, handle: Handle, backlog: Arc<Backlog>) {
+    /// Connects the program to its channel until both are done, and frees the channel's `slot` when that is closed.
+    pub async fn attach(
+        self,
+        channel: Channel<Msg>,
+        handle: Handle,
+        backlog: Arc<Backlog>,
+        slot: OwnedSemaphorePermit,
+    ) {
         let Self { mut child, group, terminal } = self;
         let (incoming, outgoing) = channel.split();
         let inbox = Arc::new(Inbox::new(backlog));
@@ -151,7 +159,6 @@ impl Running {
             if let Ok(status) = status {
                 report(&handle, &outgoing, status).await;
             }
-            let _ = outgoing.close().await;
         };
         tokio::select! {
             // The client is gone or has closed the channel. The program sees its terminal hung up or its output
@@ -160,6 +167,7 @@ impl Running {
             () = output => {}
         }
         let _ = handle.close(id).await;
+        drop(slot);
         receiver.abort();
         if terminal.take().is_some() {
             feeder.abort();
