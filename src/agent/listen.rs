@@ -12,7 +12,7 @@ use russh::server::{Config, run_stream};
 use russh::{Limits as RusshLimits, MethodKind, MethodSet, Preferred, SshId, cipher, kex};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
 
 use super::connection::Connection;
@@ -136,7 +136,11 @@ pub async fn serve(listeners: Vec<Listener>, keys: Arc<Keys>, limits: Limits) ->
         tokio::spawn(async move {
             loop {
                 match listener.accept().await {
-                    Ok(accepted) => welcome(accepted, &config, &keys, &slots, limits),
+                    // Too many are still to show a key: this one waits, and those behind it wait in the kernel.
+                    Ok(accepted) => match slots.clone().acquire_owned().await {
+                        Ok(slot) => welcome(accepted, slot, &config, &keys, limits),
+                        Err(_) => return,
+                    },
                     // Out of descriptors or memory: that passes, and the loop must not spin until then.
                     Err(error) => {
                         eprintln!("ghostly-agent: can't accept: {error}");
@@ -149,15 +153,14 @@ pub async fn serve(listeners: Vec<Listener>, keys: Arc<Keys>, limits: Limits) ->
     std::future::pending().await
 }
 
-/// Serves one client in the background, or hangs up when too many are still to show a key.
+/// Serves one client in the background, and frees `slot` when it has shown a key.
 fn welcome(
     accepted: Accepted,
+    slot: OwnedSemaphorePermit,
     config: &Arc<Config>,
     keys: &Arc<Keys>,
-    slots: &Arc<Semaphore>,
     limits: Limits,
 ) {
-    let Ok(slot) = slots.clone().try_acquire_owned() else { return };
     let Accepted { stream, socket, peer } = accepted;
     let (authenticated, on_authenticated) = oneshot::channel();
     let connection = Connection::new(keys.clone(), peer, limits.channels, authenticated);

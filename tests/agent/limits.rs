@@ -1,10 +1,11 @@
 //! What a client that is a nuisance can do: nothing to the others.
 
-use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::process::Stdio;
+use std::time::Duration;
 
-use crate::support::{Server, noise, read_to_end, wait_until};
+use crate::support::{PATIENCE, Server, noise, read_to_end, wait_until};
 
 #[test]
 fn a_client_that_shows_no_key_in_time_is_hung_up() {
@@ -23,19 +24,50 @@ fn a_session_that_has_shown_its_key_has_no_such_limit() {
 }
 
 #[test]
-fn too_many_clients_without_a_key_are_hung_up_and_those_with_one_do_not_count() {
+fn only_so_many_clients_without_a_key_are_served_and_the_others_wait() {
     let server = Server::start_with(&crate::support::me().name, &["--max-unauthenticated", "2"]);
-    let _one = server.master(&[]);
-    let mut idle: Vec<_> = (0..2).map(|_| server.connect()).collect();
-    for stream in &mut idle {
-        let mut greeting = [0; 8];
-        stream.read_exact(&mut greeting).unwrap();
-    }
-    assert_eq!(read_to_end(&mut server.connect()), b"");
+    // One that has shown a key does not count.
+    let _master = server.master(&[]);
+    let greeting = |stream: &mut TcpStream| stream.read_exact(&mut [0; 8]);
+    let mut idle = [server.connect(), server.connect()];
+    idle.iter_mut().for_each(|stream| greeting(stream).unwrap());
+
+    let mut third = server.connect();
+    third.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert!(greeting(&mut third).is_err());
     drop(idle);
-    wait_until("a free place", || {
-        server.client("ssh").args(["-S", "none", "vm", "true"]).status().unwrap().success()
-    });
+    third.set_read_timeout(Some(PATIENCE)).unwrap();
+    greeting(&mut third).unwrap();
+}
+
+#[test]
+fn fifty_clients_at_once_are_all_served() {
+    let server = Server::start();
+    let clients: Vec<_> = (0..50)
+        .map(|number| {
+            let mut ssh = server.client("ssh");
+            ssh.args(["vm", &format!("echo {number}; read line; echo $line")]);
+            ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    // All sessions are there before the first one ends.
+    let mut clients: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            let mut output = BufReader::new(client.stdout.take().unwrap());
+            let mut line = String::new();
+            output.read_line(&mut line).unwrap();
+            (client, output, line)
+        })
+        .collect();
+    for (number, (client, output, line)) in clients.iter_mut().enumerate() {
+        assert_eq!(*line, format!("{number}\n"));
+        client.stdin.take().unwrap().write_all(b"over\n").unwrap();
+        line.clear();
+        output.read_line(line).unwrap();
+        assert_eq!(line, "over\n");
+        assert!(client.wait().unwrap().success());
+    }
 }
 
 #[test]

@@ -18,15 +18,16 @@ fn sockets_that_systemd_opened_are_served() {
     let mut agent = Command::new("/bin/sh");
     agent.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_ghostly-agent")]);
     agent.args(["--user", &me().name]).env("CREDENTIALS_DIRECTORY", server.path("credentials"));
-    // SAFETY: one system call between fork and exec.
+    // SAFETY: one system call between fork and exec. A descriptor that is 3 already only has to stay open.
     unsafe {
-        agent.pre_exec(move || match libc::dup2(passed, 3) {
-            3 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
+        agent.pre_exec(move || {
+            let done = if passed == 3 { libc::fcntl(3, libc::F_SETFD, 0) } else { libc::dup2(passed, 3) };
+            if done == -1 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
         });
     }
     let agent = agent.stderr(Stdio::null()).spawn().unwrap();
     server.replace(agent, listener.local_addr().unwrap());
+    drop(listener);
     // The socket was open before the agent was: the client waits for it.
     assert_eq!(server.stdout("echo $SSH_CONNECTION | wc -w").trim(), "4");
     assert_eq!(server.stdout("ls -l /proc/self/fd | grep -c socket || true").trim(), "0");
