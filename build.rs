@@ -1,64 +1,13 @@
-//! Packs `assets/build/{kernel,rootfs,qemu}` into `OUT_DIR/payload`, which `src/main.rs` embeds. Where one of
-//! them is missing, the payload is empty: the program builds, its tests run, and it says what it lacks.
-//!
-//! `VIRTUALGHOST_ZSTD_LEVEL` (1 to 22) sets the level; unset, a fast one. The best is for what is given away.
+//! The launcher embeds the VM's parts; the agent, which is one of them, embeds nothing.
 
-#[cfg_attr(unix, path = "src/assets/files/unix.rs")]
-#[cfg_attr(windows, path = "src/assets/files/windows.rs")]
-mod files;
-#[path = "src/assets/manifest.rs"]
-mod manifest;
-#[path = "src/assets/pack.rs"]
-mod pack;
-#[path = "src/assets/parallel.rs"]
-mod parallel;
+#[cfg(feature = "launcher")]
+#[path = "src/assets/embed.rs"]
+mod embed;
 
-use anyhow::{Context, Result, ensure};
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
-
-const LEVEL: &str = "VIRTUALGHOST_ZSTD_LEVEL";
-const FAST: i32 = 3;
-
-fn main() -> Result<()> {
-    let build = Path::new("assets/build");
-    let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
-    println!("cargo:rerun-if-env-changed={LEVEL}");
-    let level = level()?;
-    let mut missing = Vec::new();
-    for component in ["kernel", "rootfs", "qemu"] {
-        let about = build.join(component).join("manifest.json");
-        // Cargo takes a path that does not exist for changed, always: watch the folder it will appear in.
-        let watched = about.ancestors().find(|path| path.exists()).unwrap_or(Path::new("Cargo.toml"));
-        println!("cargo:rerun-if-changed={}", watched.display());
-        if !about.exists() {
-            missing.push(component);
-        }
-    }
-
-    let payload = out.join("payload");
-    if missing.is_empty() {
-        // Made beside and renamed: the earlier one lends its frames, and an interrupted build leaves no half.
-        let fresh = out.join("payload.new");
-        let _ = fs::remove_dir_all(&fresh);
-        pack::pack(build, &fresh, level, &payload)?;
-        let _ = fs::remove_dir_all(&payload);
-        fs::rename(fresh, payload)?;
-    } else {
-        println!(
-            "cargo:warning=no {} in assets/build: this executable carries no VM (see `make help`)",
-            missing.join(", ")
-        );
-        let _ = fs::remove_dir_all(&payload);
-        fs::create_dir(&payload)?;
-    }
-    Ok(())
+#[cfg(feature = "launcher")]
+fn main() -> anyhow::Result<()> {
+    embed::main()
 }
 
-fn level() -> Result<i32> {
-    let Ok(text) = env::var(LEVEL) else { return Ok(FAST) };
-    let level = text.parse().with_context(|| format!("{LEVEL}={text}"))?;
-    ensure!((1..=22).contains(&level), "{LEVEL} must be from 1 to 22, not {level}");
-    Ok(level)
-}
+#[cfg(not(feature = "launcher"))]
+fn main() {}

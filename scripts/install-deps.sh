@@ -16,6 +16,7 @@ test_packages=(
     shellcheck
     xvfb xauth x11-utils x11-xserver-utils xdotool imagemagick tesseract-ocr # a screen, hands and eyes
     podman buildah                              # make docker-build
+    openssh-client rsync                        # the agent's clients
     pacman-package-manager libarchive-tools     # the arch flavour's stub repository
 )
 

@@ -8,17 +8,35 @@
 //!                   host
 //! ```
 
+#[cfg(feature = "launcher")]
 pub mod app;
+#[cfg(feature = "launcher")]
 pub mod assets;
+#[cfg(feature = "launcher")]
 pub mod cli;
+#[cfg(feature = "launcher")]
 pub mod config;
+#[cfg(feature = "launcher")]
 pub mod error;
+#[cfg(feature = "launcher")]
 pub mod folders;
+#[cfg(feature = "launcher")]
 pub mod host;
+#[cfg(feature = "launcher")]
 pub mod instance;
+#[cfg(feature = "launcher")]
 pub mod launch;
+#[cfg(feature = "launcher")]
 pub mod parts;
+#[cfg(feature = "launcher")]
 pub mod plan;
+#[cfg(feature = "launcher")]
 pub mod qemu;
+#[cfg(feature = "launcher")]
 pub mod supervise;
+#[cfg(feature = "launcher")]
 pub mod units;
+
+/// The SSH server in the guest.
+#[cfg(all(feature = "agent", target_os = "linux"))]
+pub mod agent;

@@ -1,0 +1,306 @@
+//! One client: who it is, and what it may open. russh calls [`Connection`] for each of its requests; long work
+//! runs in tasks of its own, because the whole connection waits while a request is being answered.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Error, Pty};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::flow::Backlog;
+use super::forward::{self, Context, Forwards, Place};
+use super::identity::Identity;
+use super::keys::Keys;
+use super::pty;
+use super::session::{self, Program, Setup};
+
+pub struct Connection {
+    keys: Arc<Keys>,
+    /// `SSH_CONNECTION` of the sessions.
+    peer: String,
+    /// Told when the client has proved who it is.
+    authenticated: Option<oneshot::Sender<()>>,
+    user: Option<Arc<Identity>>,
+    backlog: Arc<Backlog>,
+    slots: Arc<Semaphore>,
+    /// Session channels whose program has not been started.
+    waiting: HashMap<ChannelId, Waiting>,
+    forwards: Forwards,
+}
+
+struct Waiting {
+    channel: Channel<Msg>,
+    slot: OwnedSemaphorePermit,
+    setup: Setup,
+}
+
+impl Connection {
+    pub fn new(keys: Arc<Keys>, peer: String, channels: usize, authenticated: oneshot::Sender<()>) -> Self {
+        Self {
+            keys,
+            peer,
+            authenticated: Some(authenticated),
+            user: None,
+            backlog: Arc::default(),
+            slots: Arc::new(Semaphore::new(channels)),
+            waiting: HashMap::new(),
+            forwards: Forwards::default(),
+        }
+    }
+
+    fn user(&self) -> Result<&Arc<Identity>, Error> {
+        self.user.as_ref().ok_or(Error::NotAuthenticated)
+    }
+
+    fn context(&self, session: &Session) -> Result<Context, Error> {
+        Ok(Context {
+            handle: session.handle(),
+            backlog: self.backlog.clone(),
+            slots: self.slots.clone(),
+            user: self.user()?.clone(),
+        })
+    }
+
+    /// Answers the request for a channel to a socket, once that is connected, and connects them.
+    async fn forward<S: AsyncRead + AsyncWrite + Send + 'static>(
+        &self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        connect: impl Future<Output = io::Result<S>> + Send + 'static,
+    ) -> Result<(), Error> {
+        let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        };
+        let backlog = self.backlog.clone();
+        tokio::spawn(async move {
+            match connect.await {
+                Ok(stream) => {
+                    reply.accept().await;
+                    forward::relay(channel, stream, backlog).await;
+                }
+                Err(_) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
+            }
+            drop(slot);
+        });
+        Ok(())
+    }
+
+    /// Starts a program on a session channel: once for each channel, RFC 4254, section 6.5.
+    fn start(&mut self, id: ChannelId, program: Program, session: &mut Session) -> Result<(), Error> {
+        let user = self.user()?.clone();
+        let Some(Waiting { channel, slot, mut setup }) = self.waiting.remove(&id) else {
+            return session.channel_failure(id);
+        };
+        setup.env.push(("SSH_CONNECTION".to_owned(), self.peer.clone()));
+        match session::start(&program, &setup, &user) {
+            Ok(running) => {
+                session.channel_success(id)?;
+                let (handle, backlog) = (session.handle(), self.backlog.clone());
+                tokio::spawn(running.attach(channel, handle, backlog, slot));
+                Ok(())
+            }
+            Err(error) => {
+                eprintln!("ghostly-agent: no session for {}: {error}", user.name);
+                session.channel_failure(id)
+            }
+        }
+    }
+}
+
+/// What a client may set in a session: how text looks, as sshd's `AcceptEnv LANG LC_*` in Debian, and what the
+/// terminal can do.
+fn may_set(name: &str) -> bool {
+    matches!(name, "LANG" | "COLORTERM" | "TERM_PROGRAM" | "TERM_PROGRAM_VERSION") || name.starts_with("LC_")
+}
+
+impl Handler for Connection {
+    type Error = Error;
+
+    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Error> {
+        Ok(if self.keys.admit(user, offer.public_key) { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Error> {
+        if !self.keys.admit(user, key.public_key) {
+            return Ok(Auth::reject());
+        }
+        match Identity::lookup(user) {
+            Ok(identity) => {
+                self.user = Some(Arc::new(identity));
+                Ok(Auth::Accept)
+            }
+            Err(error) => {
+                eprintln!("ghostly-agent: {error}");
+                Ok(Auth::reject())
+            }
+        }
+    }
+
+    async fn auth_succeeded(&mut self, _: &mut Session) -> Result<(), Error> {
+        if let Some(authenticated) = self.authenticated.take() {
+            let _ = authenticated.send(());
+        }
+        Ok(())
+    }
+
+    fn adjust_window(&mut self, _: ChannelId, _: u32) -> u32 {
+        self.backlog.next_window()
+    }
+
+    async fn data(&mut self, id: ChannelId, _: &[u8], session: &mut Session) -> Result<(), Error> {
+        self.backlog.pace(session.sender_window_size(id)).await;
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        match self.slots.clone().try_acquire_owned() {
+            Ok(slot) => {
+                self.waiting.insert(channel.id(), Waiting { channel, slot, setup: Setup::default() });
+                reply.accept().await;
+            }
+            Err(_) => reply.reject(ChannelOpenFailure::ResourceShortage).await,
+        }
+        Ok(())
+    }
+
+    async fn channel_close(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Error> {
+        self.waiting.remove(&id);
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        id: ChannelId,
+        term: &str,
+        columns: u32,
+        rows: u32,
+        width: u32,
+        height: u32,
+        modes: &[(Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        let Some(waiting) = self.waiting.get_mut(&id) else {
+            return session.channel_failure(id);
+        };
+        let size = pty::Size { columns, rows, width, height };
+        waiting.setup.pty = Some(pty::Request { term: term.to_owned(), size, modes: modes.to_vec() });
+        session.channel_success(id)
+    }
+
+    async fn x11_request(
+        &mut self,
+        id: ChannelId,
+        _single: bool,
+        _protocol: &str,
+        _cookie: &str,
+        _screen: u32,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        session.channel_failure(id)
+    }
+
+    async fn env_request(
+        &mut self,
+        id: ChannelId,
+        name: &str,
+        value: &str,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        match self.waiting.get_mut(&id) {
+            Some(waiting) if may_set(name) => {
+                waiting.setup.env.push((name.to_owned(), value.to_owned()));
+                session.channel_success(id)
+            }
+            _ => session.channel_failure(id),
+        }
+    }
+
+    async fn shell_request(&mut self, id: ChannelId, session: &mut Session) -> Result<(), Error> {
+        self.start(id, Program::Shell, session)
+    }
+
+    async fn exec_request(&mut self, id: ChannelId, line: &[u8], session: &mut Session) -> Result<(), Error> {
+        self.start(id, Program::Command(line.to_vec()), session)
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        id: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        match name {
+            "sftp" => self.start(id, Program::Sftp, session),
+            _ => session.channel_failure(id),
+        }
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _from: &str,
+        _from_port: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        let target = (host.to_owned(), u16::try_from(port).unwrap_or(0));
+        self.forward(channel, reply, async move {
+            let stream = TcpStream::connect(target).await?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        })
+        .await
+    }
+
+    async fn channel_open_direct_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        path: &str,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        let (path, user) = (path.to_owned(), self.user()?.clone());
+        self.forward(channel, reply, async move { forward::connect_unix(&path, user).await }).await
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        address: &str,
+        port: &mut u32,
+        session: &mut Session,
+    ) -> Result<bool, Error> {
+        let context = self.context(session)?;
+        let opened = self.forwards.open_tcp(address, *port, &context).map(|opened| *port = opened);
+        Ok(opened.is_ok())
+    }
+
+    async fn cancel_tcpip_forward(
+        &mut self,
+        address: &str,
+        port: u32,
+        _: &mut Session,
+    ) -> Result<bool, Error> {
+        Ok(self.forwards.close(&Place::Tcp { address: address.to_owned(), port }))
+    }
+
+    async fn streamlocal_forward(&mut self, path: &str, session: &mut Session) -> Result<bool, Error> {
+        let context = self.context(session)?;
+        Ok(self.forwards.open_unix(path, &context).is_ok())
+    }
+
+    async fn cancel_streamlocal_forward(&mut self, path: &str, _: &mut Session) -> Result<bool, Error> {
+        Ok(self.forwards.close(&Place::Unix(path.to_owned())))
+    }
+}
