@@ -12,6 +12,7 @@ FLAVOUR ?= $(eval FLAVOUR := $(shell scripts/default-flavour.sh))$(FLAVOUR)
 
 BUILD := assets/build
 KERNEL := $(BUILD)/kernel/manifest.json
+AGENT := $(BUILD)/agent/manifest.json
 ROOTFS := $(BUILD)/rootfs/manifest.json
 QEMU := $(BUILD)/qemu/manifest.json
 EXECUTABLE := $(or $(CARGO_TARGET_DIR),target)/release/virtualghost
@@ -47,7 +48,7 @@ deps-test:
 assets: $(KERNEL) $(ROOTFS) ## The guest's kernel and root filesystem (FLAVOUR=, GHOSTTY=)
 package-qemu: $(QEMU) ## The relocatable QEMU
 
-docker-build: ## Kernel, root filesystem and QEMU in a container (CONTAINER=, FLAVOUR=arch by default)
+docker-build: $(AGENT) ## Kernel, root filesystem and QEMU in a container (CONTAINER=, FLAVOUR=arch by default)
 	scripts/docker-build.sh $(BUILD)
 
 # Changes when a setting does, and only then: what was built for other settings is built anew.
@@ -62,7 +63,9 @@ APT := $(shell command -v apt-get)
 COMMON := scripts/lib.sh
 $(KERNEL): scripts/build-kernel.sh scripts/check-kernel-config.sh $(COMMON) $(wildcard docker/kernel/*)
 	$(if $(APT),scripts/build-kernel.sh $(@D),scripts/docker-build.sh $(BUILD) kernel)
-$(ROOTFS): scripts/build-rootfs.sh $(wildcard scripts/rootfs/*) $(COMMON) $(SETTINGS) $(shell find assets/guest -type f)
+$(AGENT): scripts/build-agent.sh $(COMMON) Cargo.toml Cargo.lock src/lib.rs src/bin/ghostly-agent.rs $(shell find src/agent -type f)
+	CARGO='$(CARGO)' scripts/build-agent.sh $(@D)
+$(ROOTFS): scripts/build-rootfs.sh $(wildcard scripts/rootfs/*) $(COMMON) $(SETTINGS) $(AGENT) $(shell find assets/guest -type f)
 	FLAVOUR='$(FLAVOUR)' GHOSTTY='$(GHOSTTY)' \
 	    $(if $(filter arch,$(FLAVOUR)),scripts/docker-build.sh $(BUILD) rootfs,scripts/build-rootfs.sh $(@D))
 $(QEMU): scripts/package-qemu.sh scripts/qemu-bundle.conf assets/qemu/window.c $(COMMON)
@@ -73,6 +76,7 @@ $(QEMU): scripts/package-qemu.sh scripts/qemu-bundle.conf assets/qemu/window.c $
 lint: deps-test ## Formatting, clippy, shellcheck, the crates' licences
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --all-targets --no-default-features --features agent -- -D warnings
 	shellcheck -x scripts/*.sh scripts/rootfs/*.sh tests/build/*.sh .ci/run
 	scripts/check-licences.sh
 
@@ -89,6 +93,7 @@ boot_test = VIRTUALGHOST_EXECUTABLE=$(abspath $(EXECUTABLE)) $(CARGO) test --tes
 
 test: lint build ## Everything that CI runs
 	$(CARGO) test
+	$(CARGO) test --no-default-features --features agent
 	$(MAKE) test-build
 	$(boot_test)
 

@@ -11,7 +11,9 @@ export FLAVOUR=${FLAVOUR:-debian} GHOSTTY=${GHOSTTY:-}
 flavour_script=$REPO/scripts/rootfs/$FLAVOUR.sh
 [ -f "$flavour_script" ] || die "no such flavour: $FLAVOUR (debian, arch)"
 need jq unshare mkfs.ext4
-inputs=("$REPO/assets/guest" "$REPO/scripts/rootfs" "$REPO/scripts/build-rootfs.sh" "$REPO/scripts/lib.sh"
+export AGENT=$REPO/assets/build/agent/ghostly-agent
+[ -x "$AGENT" ] || "$REPO/scripts/build-agent.sh" "$(dirname "$AGENT")"
+inputs=("$REPO/assets/guest" "$AGENT" "$REPO/scripts/rootfs" "$REPO/scripts/build-rootfs.sh" "$REPO/scripts/lib.sh"
     "=$FLAVOUR" "=$SOURCE_DATE_EPOCH")
 if [ -n "$GHOSTTY" ]; then
     [ "$FLAVOUR" = debian ] || die "GHOSTTY=FILE is for FLAVOUR=debian; the $FLAVOUR flavour brings its own"

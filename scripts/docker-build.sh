@@ -54,6 +54,8 @@ if [ "$flavour" = debian ] || [ "${parts[*]}" != rootfs ]; then
     have_base "$debian_base" "say DEBIAN_BASE=IMAGE, or build without: make assets FLAVOUR=debian"
 fi
 
+# The agent is compiled here, not there: it runs wherever the guest's C library is not older than this machine's.
+"$REPO/scripts/build-agent.sh" "$REPO/assets/build/agent"
 mkdir -p "$out"
 export_dir=$(mktemp -d "$out/.container.XXXXXX")
 trap 'rm -rf "$export_dir"' EXIT

@@ -4,19 +4,25 @@ use crate::assets::clean::{self, Cleaned};
 use crate::assets::{self, Blobs, progress};
 use crate::cli::{Cli, Command, ConfigArgs, RunArgs};
 use crate::config::{Config, Layer, template};
+use crate::detach;
 use crate::error::{Error, Result};
 use crate::folders::{self, Folders};
 use crate::host;
+use crate::instance;
 use crate::launch;
 use crate::parts::Parts;
-use crate::plan::{self, VmSpec};
+use crate::plan::{self, Home, VmSpec};
+use crate::remote;
+use crate::units::VmName;
 use anyhow::Context;
 use clap::Parser;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+
+mod vms;
 
 /// Does what the command line says, and prints the error if there is one. `blobs` is what the executable carries.
 pub fn main(blobs: &'static Blobs) -> ExitCode {
@@ -26,6 +32,15 @@ pub fn main(blobs: &'static Blobs) -> ExitCode {
         None => run(&cli.run, blobs),
         Some(Command::Run(args)) => run(args, blobs),
         Some(Command::Config(args)) => config(args),
+        Some(Command::Ps { json }) => vms::ps(*json),
+        Some(Command::Stop { name, all, force }) => vms::stop(name.as_ref(), *all, *force),
+        Some(Command::Logs { name, follow, qemu, .. }) => vms::logs(name, *follow, *qemu),
+        Some(Command::Rm { name, yes }) => vms::rm(name, *yes),
+        Some(Command::Ssh { name, root, command }) => vms::ssh(name.as_ref(), *root, command),
+        Some(Command::Exec { name, root, tty, command }) => vms::exec(name.as_ref(), *root, *tty, command),
+        Some(Command::Cp { paths }) => vms::cp(paths),
+        Some(Command::SshConfig { name }) => vms::ssh_config(name.as_ref()),
+        Some(Command::Proxy { name }) => vms::proxy(name),
         Some(Command::Clean { dry_run }) => clean(*dry_run),
     };
     done.unwrap_or_else(|error| {
@@ -38,17 +53,31 @@ fn run(args: &RunArgs, blobs: &'static Blobs) -> Result<ExitCode> {
     let folders = Folders::find()?;
     let config = merged_config(&folders, args.layer())?;
     let facts = host::probe();
-    let spec = plan::plan(&facts, &config, &args.name)?;
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None if args.ephemeral => instance::ephemeral_name(),
+        None => VmName::default(),
+    };
+    let home = if args.ephemeral { Home::ThrownAway } else { Home::Kept(config.home_size.value) };
+    let spec = plan::plan(&facts, &config, &name, home)?;
     let parts = Parts::check(&spec, blobs)?;
     if args.dry_run {
         return dry_run(&spec, &parts, &folders);
     }
-    launch::launch(facts, &config, spec, &parts, &folders)
+    if args.detach {
+        return detach::detach(&folders.vms_path(), &name, args.name.is_some());
+    }
+    // Nobody sees a screen, but somebody sits at a terminal: the session is there.
+    let shell_here = spec.is_headless() && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    if shell_here {
+        remote::check_client()?;
+    }
+    launch::launch(facts, &config, spec, &parts, &folders, shell_here)
 }
 
 /// The plan with its reasons, then QEMU's command line as a shell would take it.
 fn dry_run(spec: &VmSpec, parts: &Parts, folders: &Folders) -> Result<ExitCode> {
-    let paths = parts.paths(folders);
+    let paths = parts.paths(spec, folders);
     let command = launch::command_line(spec, &paths);
     print(format_args!("{spec}\n{command}"))
 }

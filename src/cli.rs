@@ -30,7 +30,84 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Show the configuration, or start a file of your own
     Config(ConfigArgs),
-    /// Remove the extracted kernel, root filesystem and QEMU from the cache
+    /// List the VMs that run
+    Ps {
+        /// As JSON, with all that is known
+        #[arg(long)]
+        json: bool,
+    },
+    /// Power a VM off and wait until it is gone
+    Stop {
+        /// Which VM [default: default, or the only one that runs]
+        name: Option<VmName>,
+        /// Every VM that runs
+        #[arg(long, conflicts_with = "name")]
+        all: bool,
+        /// Pull the plug instead of asking the guest
+        #[arg(long)]
+        force: bool,
+    },
+    /// Show what a VM said since its start; of one that has ended, too
+    Logs {
+        /// Which VM
+        #[arg(default_value = "default")]
+        name: VmName,
+        /// Go on until the VM has ended
+        #[arg(short, long)]
+        follow: bool,
+        /// The guest's console (what is shown without a flag)
+        #[arg(long, conflicts_with = "qemu")]
+        console: bool,
+        /// QEMU's messages
+        #[arg(long)]
+        qemu: bool,
+    },
+    /// Delete a VM with its home, after asking
+    Rm {
+        name: VmName,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Open a shell in a VM, or run a line of its shell, with OpenSSH
+    Ssh {
+        /// Which VM [default: default, or the only one that runs]
+        name: Option<VmName>,
+        /// As root
+        #[arg(long)]
+        root: bool,
+        /// A line for the guest's shell, as ssh takes it
+        #[arg(last = true, value_name = "CMD")]
+        command: Vec<OsString>,
+    },
+    /// Run a program in a VM: its words as they are, its status, its input and output byte by byte
+    Exec {
+        /// Which VM [default: default, or the only one that runs]
+        name: Option<VmName>,
+        /// As root
+        #[arg(long)]
+        root: bool,
+        /// With a terminal of its own
+        #[arg(short, long)]
+        tty: bool,
+        #[arg(last = true, required = true, value_name = "CMD")]
+        command: Vec<OsString>,
+    },
+    /// Copy files and folders from or to a VM: NAME:PATH names one in a VM
+    Cp {
+        /// What to copy, then where to
+        #[arg(required = true, num_args = 2.., value_names = ["SRC", "DST"])]
+        paths: Vec<OsString>,
+    },
+    /// Print a configuration for OpenSSH, with which `ssh vg-NAME`, scp, rsync and others reach a VM
+    SshConfig {
+        /// Only this VM, not all that run
+        name: Option<VmName>,
+    },
+    /// Connect standard input and output with a VM's SSH server (for OpenSSH's ProxyCommand)
+    #[command(hide = true)]
+    Proxy { name: VmName },
+    /// Remove the extracted kernel, root filesystem and QEMU from the cache (never a home)
     Clean {
         /// Only list what would be removed
         #[arg(long)]
@@ -74,9 +151,17 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub rootfs: Option<OsString>,
 
-    /// Name of the VM: its host name and window title
-    #[arg(long, default_value = "default")]
-    pub name: VmName,
+    /// Name of the VM; each has a home of its own that is kept [default: default]
+    #[arg(long)]
+    pub name: Option<VmName>,
+
+    /// Keep nothing, the home neither; needs no name
+    #[arg(long)]
+    pub ephemeral: bool,
+
+    /// Return when the session is ready; the VM runs on until it is stopped
+    #[arg(long)]
+    pub detach: bool,
 
     /// What runs the guest's code: auto, kvm, hvf, whpx, tcg; all but auto force it
     #[arg(long)]
@@ -127,6 +212,7 @@ impl RunArgs {
             kernel: file("kernel", &self.kernel),
             rootfs: file("rootfs", &self.rootfs),
             qemu: None,
+            home_size: None,
             poweroff_timeout: None,
         }
     }

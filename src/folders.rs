@@ -2,6 +2,7 @@
 //! made so that only the user can look inside.
 
 use crate::error::{Error, Kind, Result};
+use crate::units::VmName;
 use anyhow::Context;
 use directories::ProjectDirs;
 use std::fs;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 #[cfg_attr(unix, path = "folders/unix.rs")]
 #[cfg_attr(windows, path = "folders/windows.rs")]
-mod os;
+pub mod os;
 
 /// Paths only: nothing is made by asking for them.
 pub struct Folders(ProjectDirs);
@@ -38,9 +39,19 @@ impl Folders {
         self.0.config_dir().join("config.toml")
     }
 
-    /// What is known of each VM: its lock and its logs.
-    pub fn vm_path(&self, name: &str) -> PathBuf {
-        self.0.state_dir().unwrap_or(self.0.data_local_dir()).join("vms").join(name)
+    /// What is known of the VMs: a folder for each.
+    pub fn vms_path(&self) -> PathBuf {
+        self.0.state_dir().unwrap_or(self.0.data_local_dir()).join("vms")
+    }
+
+    /// OpenSSH's configuration for all VMs.
+    pub fn ssh_config_path(&self) -> PathBuf {
+        self.vms_path().with_file_name("ssh-config")
+    }
+
+    /// The disks that keep the VMs' homes: the only thing here that can't be made again.
+    pub fn home_path(&self, name: &VmName) -> PathBuf {
+        self.0.data_local_dir().join("homes").join(format!("{name}.img"))
     }
 }
 

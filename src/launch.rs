@@ -5,14 +5,16 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::folders::{self, Folders};
 use crate::host::{Accelerator, HostFacts, Os, Rung};
-use crate::instance::Instance;
+use crate::instance::{self, AgentAddress, Files, Home as HomeDisk, Instance, Phase, State};
 use crate::parts::Parts;
-use crate::plan::{self, VmSpec, Window};
-use crate::qemu::{self, Channel, Channels, Paths};
-use crate::supervise::{self, End, Failure, Launch, Limits, Signals, Status, Tails};
+use crate::plan::{self, AgentLink, Home, VmSpec, Window};
+use crate::qemu::{self, Agent, Channel, Channels, Paths};
+use crate::remote;
+use crate::supervise::{self, End, Failure, Launch, Limits, Signals, Stage, Status, Tails};
 use anyhow::Context;
 use std::fmt::Write;
-use std::process::ExitCode;
+use std::fs;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 /// # Errors
@@ -23,29 +25,123 @@ pub fn launch(
     mut spec: VmSpec,
     parts: &Parts,
     folders: &Folders,
+    shell_here: bool,
 ) -> Result<ExitCode> {
-    let instance = Instance::take(&spec.name, &folders.vm_path(spec.name.as_str()))?;
+    let instance = Instance::take(&spec.name, &folders.vms_path())?;
+    instance.tell(&State::new(&spec));
+    let shell = write_ssh_config(&spec, instance.files(), folders)?;
+    if let Home::Kept(size) = spec.home {
+        HomeDisk::at(folders.home_path(&spec.name)).prepare(size)?;
+    }
     let _in_use = parts.install(&spec, folders)?;
     folders::create_private(&folders.overlay_path())?;
     folders::remove_stale_overlays(&folders.overlay_path());
-    let paths = parts.paths(folders);
+    let paths = parts.paths(&spec, folders);
     // From here on a request to stop goes to the guest; until here it just ends the program.
     let signals = Signals::install().context("can't take over Ctrl-C")?;
-    let mut status = supervise::for_stderr();
-    announce(&spec, parts, &mut *status);
+    let stop = signals.clone();
+    instance::allow_stop_requests(move || stop.raise());
+    let mut status = Told {
+        shown: supervise::for_stderr(),
+        instance: &instance,
+        state: State::new(&spec),
+        shell: shell_here.then_some(shell),
+        signals: signals.clone(),
+    };
+    announce(&spec, parts, &mut status);
     loop {
-        match supervise::run(&qemu_launch(&spec, &paths, &instance), &mut *status, &signals)? {
+        status.starts(&spec);
+        match supervise::run(&qemu_launch(&spec, &paths, instance.files()), &mut status, &signals)? {
             End::PoweredOff { .. } | End::Stopped { .. } => return Ok(ExitCode::SUCCESS),
-            End::Died { reason, tails } => return Err(died(&reason, &tails, &instance)),
+            End::Died { reason, tails } => return Err(died(&reason, &tails, instance.files())),
             End::RungFailed { failure, because, .. } => {
                 let rung = rung(failure, &spec);
                 facts = facts.without(rung, &because);
-                let lower = plan::plan(&facts, config, &spec.name)?;
+                let lower = plan::plan(&facts, config, &spec.name, spec.home)?;
                 status.say(&format!("{rung} does not work here: {because}; {}", instead(&spec, &lower)));
                 spec = lower;
             }
         }
     }
+}
+
+/// Shows how the launch goes, and tells it to other commands.
+struct Told<'a> {
+    shown: Box<dyn Status>,
+    instance: &'a Instance,
+    state: State,
+    /// What runs in this terminal once the session is there, and whose end is the VM's.
+    shell: Option<Command>,
+    signals: Signals,
+}
+
+impl Told<'_> {
+    fn starts(&mut self, spec: &VmSpec) {
+        self.state.runs_on(spec.accelerator.value, spec.gpu.value);
+        self.state.agent = match agent(spec) {
+            Agent::Vsock { cid } => Some(AgentAddress::Vsock(cid)),
+            Agent::Loopback => None,
+        };
+        self.instance.tell(&self.state);
+    }
+
+    fn open_shell(&mut self) {
+        let Some(mut shell) = self.shell.take() else { return };
+        let signals = self.signals.clone();
+        std::thread::spawn(move || {
+            if let Err(e) = shell.status() {
+                eprintln!("can't start {}: {e}", shell.get_program().display());
+            }
+            signals.raise();
+        });
+    }
+}
+
+impl Status for Told<'_> {
+    fn stage(&mut self, stage: Stage, elapsed: Duration) {
+        self.shown.stage(stage, elapsed);
+        if stage == Stage::Ready {
+            self.state.is_ready_after(elapsed);
+            self.instance.tell(&self.state);
+            self.instance.drop_guest_keys();
+            self.open_shell();
+        }
+    }
+
+    fn reachable(&mut self, port: u16) {
+        self.state.agent = Some(AgentAddress::Port(port));
+        self.instance.tell(&self.state);
+    }
+
+    fn ending(&mut self) {
+        self.state.state = Phase::Stopping;
+        self.instance.tell(&self.state);
+    }
+
+    fn tick(&mut self, elapsed: Duration) {
+        self.shown.tick(elapsed);
+    }
+
+    fn say(&mut self, sentence: &str) {
+        self.shown.say(sentence);
+    }
+
+    fn done(&mut self) {
+        self.shown.done();
+    }
+}
+
+/// Lets OpenSSH reach this VM, and all; gives the command that opens a shell in this one.
+fn write_ssh_config(spec: &VmSpec, files: &Files, folders: &Folders) -> Result<Command> {
+    let executable = std::env::current_exe().context("this program's own path is not known")?;
+    let own = files.ssh_config_path();
+    for (path, text) in [
+        (&own, remote::config::of_vm(&spec.name, files, &executable)),
+        (&folders.ssh_config_path(), remote::config::of_all(&folders.vms_path())),
+    ] {
+        fs::write(path, text).with_context(|| format!("can't write {}", path.display()))?;
+    }
+    Ok(remote::ssh(&own, &spec.name, false, true, &[]))
 }
 
 /// What a user would otherwise wonder about.
@@ -66,6 +162,7 @@ fn rung(failure: Failure, spec: &VmSpec) -> Rung {
         Failure::Accelerator => Rung::Accelerator(spec.accelerator.value),
         Failure::Gl => Rung::Gl,
         Failure::Window => Rung::Window,
+        Failure::Vsock => Rung::Vsock,
     }
 }
 
@@ -74,20 +171,22 @@ fn instead(before: &VmSpec, now: &VmSpec) -> String {
         format!("using {}", now.accelerator.value)
     } else if before.window.value != now.window.value {
         format!("the window is {}", now.window.value)
+    } else if before.agent.value != now.agent.value {
+        format!("the agent is reached by {}", now.agent.value)
     } else {
         format!("the rendering is {}", now.gpu.value)
     }
 }
 
-fn qemu_launch(spec: &VmSpec, paths: &Paths, instance: &Instance) -> Launch {
+fn qemu_launch(spec: &VmSpec, paths: &Paths, files: &Files) -> Launch {
     let channels = channels(spec);
     Launch {
         program: paths.qemu.path.clone(),
         args: qemu::argv(spec, paths, &channels),
         environment: qemu::environment(spec, paths, std::env::vars_os()),
         channels,
-        console_log: instance.console_log_path(),
-        qemu_log: instance.qemu_log_path(),
+        console_log: files.console_log_path(),
+        qemu_log: files.qemu_log_path(),
         accelerated: spec.accelerator.value != Accelerator::Tcg,
         limits: Limits { poweroff: Duration::from_secs(spec.poweroff_timeout.get()), ..Limits::default() },
     }
@@ -97,23 +196,33 @@ fn qemu_launch(spec: &VmSpec, paths: &Paths, instance: &Instance) -> Launch {
 fn channels(spec: &VmSpec) -> Channels {
     match spec.os {
         Os::Linux | Os::MacOs => {
-            Channels { console: Channel::Descriptor(3), control: Channel::Descriptor(4) }
+            Channels { console: Channel::Descriptor(3), control: Channel::Descriptor(4), agent: agent(spec) }
         }
         Os::Windows => {
             let pipe = |what| Channel::Pipe(format!("virtualghost-{}-{what}", std::process::id()));
-            Channels { console: pipe("console"), control: pipe("control") }
+            Channels { console: pipe("console"), control: pipe("control"), agent: agent(spec) }
         }
     }
 }
 
-fn died(reason: &str, tails: &Tails, instance: &Instance) -> Error {
+/// A context id that no other VM of this machine has: 3 and up are for guests (vsock(7)), and no two live launchers
+/// have the same process id.
+fn agent(spec: &VmSpec) -> Agent {
+    const FIRST_CID: u32 = 1 << 16;
+    match spec.agent.value {
+        AgentLink::Vsock => Agent::Vsock { cid: FIRST_CID + std::process::id() },
+        AgentLink::Loopback => Agent::Loopback,
+    }
+}
+
+fn died(reason: &str, tails: &Tails, files: &Files) -> Error {
     let mut text = reason.to_owned();
     for (whose, lines) in [("the guest's console", &tails.console), ("QEMU", &tails.qemu)] {
         if !lines.is_empty() {
             let _ = write!(text, "\nlast lines of {whose}:\n  {}", lines.join("\n  "));
         }
     }
-    let (console, qemu) = (instance.console_log_path(), instance.qemu_log_path());
+    let (console, qemu) = (files.console_log_path(), files.qemu_log_path());
     Error::new(Kind::VmDied, text).hint(format!("all of it: {} and {}", console.display(), qemu.display()))
 }
 

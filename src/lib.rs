@@ -7,6 +7,8 @@
 //!                     ▲
 //!                   host
 //! ```
+//!
+//! Beside it stand the VMs that run (`instance`), and the ways into them (`remote`).
 
 #[cfg(feature = "launcher")]
 pub mod app;
@@ -16,6 +18,8 @@ pub mod assets;
 pub mod cli;
 #[cfg(feature = "launcher")]
 pub mod config;
+#[cfg(feature = "launcher")]
+pub mod detach;
 #[cfg(feature = "launcher")]
 pub mod error;
 #[cfg(feature = "launcher")]
@@ -32,6 +36,8 @@ pub mod parts;
 pub mod plan;
 #[cfg(feature = "launcher")]
 pub mod qemu;
+#[cfg(feature = "launcher")]
+pub mod remote;
 #[cfg(feature = "launcher")]
 pub mod supervise;
 #[cfg(feature = "launcher")]

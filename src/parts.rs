@@ -5,7 +5,8 @@ use crate::assets::{self, AssetError, Blobs, Installed, Payload, own, progress};
 use crate::config::Source;
 use crate::error::{Error, Kind, Result};
 use crate::folders::Folders;
-use crate::plan::VmSpec;
+use crate::instance::Files;
+use crate::plan::{Home, VmSpec};
 use crate::qemu::{Bundle, Paths, Program};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ impl Parts {
     }
 
     /// Where they are, or will be once they are installed.
-    pub fn paths(&self, folders: &Folders) -> Paths {
+    pub fn paths(&self, spec: &VmSpec, folders: &Folders) -> Paths {
         let cache = folders.cache_path();
         let embedded = self.payload.as_ref().map(|payload| payload.paths(&cache));
         let part = |own: &Option<PathBuf>, of: fn(&assets::Paths) -> &PathBuf| {
@@ -49,6 +50,8 @@ impl Parts {
             rootfs: part(&self.rootfs, |paths| &paths.rootfs),
             qemu: Program { path: part(&self.qemu, |paths| &paths.qemu.program), bundle },
             overlay_folder: folders.overlay_path(),
+            home: matches!(spec.home, Home::Kept(_)).then(|| folders.home_path(&spec.name)),
+            keys: Files::new(&folders.vms_path(), &spec.name).keys_path(),
         }
     }
 

@@ -69,11 +69,21 @@ bounded! {
     MiB(u64) = "memory (MiB)", 256..=1_048_576
 }
 bounded! {
+    /// Size of a home disk in MiB, up to ext4's 16 TiB. Smaller than 64 MiB has no room for a journal.
+    HomeMiB(u64) = "home_size (MiB)", 64..=16_777_216
+}
+bounded! {
     /// A time limit in seconds.
     Seconds(u64) = "seconds", 1..=3_600
 }
 
 impl MiB {
+    pub fn bytes(self) -> u64 {
+        self.0 << 20
+    }
+}
+
+impl HomeMiB {
     pub fn bytes(self) -> u64 {
         self.0 << 20
     }
@@ -86,6 +96,13 @@ pub struct VmName(String);
 impl VmName {
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The VM that is meant where none is named.
+impl Default for VmName {
+    fn default() -> Self {
+        Self("default".to_owned())
     }
 }
 

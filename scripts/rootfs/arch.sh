@@ -18,7 +18,8 @@ arch_packages=(
     coreutils findutils grep sed gawk diffutils file tar gzip xz zstd util-linux
     pacman pacman-mirrorlist archlinux-keyring  # `sudo pacman -Syu` works in the VM
     ca-certificates curl iproute2 iputils
-    e2fsprogs                                   # mkfs.ext4, which also packs this image
+    e2fsprogs                                   # mkfs.ext4, which also packs this image; the home disk's tools
+    rsync                                       # the other end of a copy from the host
     mesa-utils                                  # eglinfo, glxinfo: what renders here?
 )
 

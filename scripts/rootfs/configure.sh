@@ -9,6 +9,10 @@ configure() {
     tar -C "$REPO/assets/guest" --owner=0 --group=0 --mode='u=rwX,go=rX' -cf - . | tar -C "$root" --keep-directory-symlink -xf -
     chmod 440 "$root/etc/sudoers.d/ghost"
 
+    install -m755 "$AGENT" "$root/usr/lib/virtualghost/ghostly-agent"
+    chroot "$root" /usr/lib/virtualghost/ghostly-agent --version >/dev/null ||
+        die "ghostly-agent does not run in the guest: this machine's C library is newer; build on an older distribution (Debian 12 or 13)"
+
     [ -x "$terminals/$terminal" ] || die "no start script for the terminal $terminal in assets/guest/usr/lib/virtualghost/terminals"
     ln -s "terminals/$terminal" "$root/usr/lib/virtualghost/terminal"
 

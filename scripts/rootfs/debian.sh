@@ -13,7 +13,8 @@ debian_packages=(
     xkb-data ncurses-term
     bash bash-completion sudo passwd tzdata procps less nano
     apt ca-certificates curl iproute2 iputils-ping
-    e2fsprogs                               # mkfs.ext4, which also packs this image
+    e2fsprogs                               # mkfs.ext4, which also packs this image; the home disk's tools
+    rsync                                   # the other end of a copy from the host
     mesa-utils                              # glxinfo: what renders here?
 )
 

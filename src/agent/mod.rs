@@ -27,6 +27,10 @@ use std::sync::Arc;
 pub fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     let done = match args.next() {
+        Some(first) if first == "--version" => {
+            println!("ghostly-agent {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
         Some(first) if first == session::SFTP_SERVER => sftp::serve(io::stdin().lock(), io::stdout().lock()),
         _ => options::Options::parse(std::env::args_os()).and_then(serve),
     };

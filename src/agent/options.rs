@@ -18,7 +18,8 @@ usage: ghostly-agent [--listen ADDRESS]... [--user NAME] [--credentials DIR]
   --auth-timeout SECONDS              time to authenticate (20)
   --max-unauthenticated N             connections at once that have not authenticated (10)
   --max-channels N                    channels at once in a connection (100)
-       ghostly-agent sftp-server      speaks SFTP on stdin and stdout";
+       ghostly-agent sftp-server      speaks SFTP on stdin and stdout
+       ghostly-agent --version";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Address {

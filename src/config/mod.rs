@@ -12,7 +12,7 @@ mod values;
 
 pub use values::*;
 
-use crate::units::{MiB, Seconds, Vcpus, WindowSize};
+use crate::units::{HomeMiB, MiB, Seconds, Vcpus, WindowSize};
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::fmt;
@@ -141,6 +141,7 @@ settings! {
     kernel: Source,
     rootfs: Source,
     qemu: Source,
+    home_size: HomeMiB,
     poweroff_timeout: Seconds,
 }
 
@@ -216,7 +217,18 @@ macro_rules! from_text {
         }
     )+};
 }
-from_text!(Vcpus, MiB, Seconds, WindowSize, AccelChoice, GpuChoice, DisplayChoice, GlChoice, KeyboardChoice);
+from_text!(
+    Vcpus,
+    MiB,
+    HomeMiB,
+    Seconds,
+    WindowSize,
+    AccelChoice,
+    GpuChoice,
+    DisplayChoice,
+    GlChoice,
+    KeyboardChoice
+);
 
 impl FromVariable for bool {
     fn from_variable(text: OsString) -> Result<Self, String> {

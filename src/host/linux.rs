@@ -14,6 +14,7 @@ pub fn probe() -> HostFacts {
         keyboard: keyboard(&session),
         session,
         gl: Availability::Available,
+        vsock: vsock(Path::new("/dev/vhost-vsock")),
         memory_mib: memory_mib(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
         gpus: gpus(Path::new("/sys/bus/pci/devices")),
     }
@@ -30,6 +31,14 @@ fn kvm(node: &Path) -> Availability {
             "no permission for {} (sudo usermod -aG kvm $USER, then log in again)",
             node.display()
         )),
+        Err(e) => Availability::unavailable(format!("{} does not open: {e}", node.display())),
+    }
+}
+
+/// The node may be there without a driver behind it, so it is opened.
+fn vsock(node: &Path) -> Availability {
+    match File::options().read(true).write(true).open(node) {
+        Ok(_) => Availability::Available,
         Err(e) => Availability::unavailable(format!("{} does not open: {e}", node.display())),
     }
 }

@@ -114,6 +114,8 @@ pub enum Rung {
     Gl,
     /// A window at all.
     Window,
+    /// vsock between host and guest.
+    Vsock,
 }
 
 impl fmt::Display for Rung {
@@ -122,6 +124,7 @@ impl fmt::Display for Rung {
             Self::Accelerator(accelerator) => accelerator.fmt(f),
             Self::Gl => f.write_str("OpenGL"),
             Self::Window => f.write_str("the window"),
+            Self::Vsock => f.write_str("vsock"),
         }
     }
 }
@@ -134,6 +137,8 @@ pub struct HostFacts {
     pub acceleration: Availability,
     pub session: Session,
     pub gl: Availability,
+    /// Sockets between host and guest (vhost-vsock).
+    pub vsock: Availability,
     pub keyboard: Option<HostKeyboard>,
     /// Memory of the machine in MiB; 0 where unknown.
     pub memory_mib: u64,
@@ -153,6 +158,7 @@ impl HostFacts {
             Rung::Accelerator(_) => self.acceleration = Availability::unavailable(because),
             Rung::Gl => self.gl = Availability::unavailable(because),
             Rung::Window => self.session = Session::None { because: because.to_owned() },
+            Rung::Vsock => self.vsock = Availability::unavailable(because),
         }
         self
     }

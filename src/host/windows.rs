@@ -18,6 +18,7 @@ pub fn probe() -> HostFacts {
         },
         session: Session::Native,
         gl: Availability::Available,
+        vsock: Availability::unavailable("QEMU on Windows has no vsock"),
         keyboard: None,
         memory_mib: 0,
         gpus: Vec::new(),

@@ -1,87 +1,184 @@
-//! A running VM as the host knows it: its name, its lock, its logs. The lock is the kernel's, so it ends
-//! with its holder, however that dies; the text in the lock file only tells who holds it.
+//! A VM as the host knows it: its name, its lock, its state, its keys, its logs, its home.
+//!
+//! A name is taken by a lock of the kernel's, which ends with its holder, however that dies. So whether a VM runs is
+//! asked of the lock; the state file beside it only tells about a VM that does, and what a crash left behind is
+//! overwritten by the next start.
+
+mod home;
+mod keys;
+mod list;
+mod process;
+mod state;
+
+pub use home::Home;
+pub use keys::{HOST_ALIAS, KNOWN_HOSTS, ROOT_KEY, USER_KEY};
+pub use list::{Found, find, list, remove, running, stop};
+pub use process::allow_stop_requests;
+pub use state::{AgentAddress, Phase, State};
 
 use crate::error::{Error, Kind, Result};
 use crate::folders;
 use crate::units::VmName;
 use anyhow::Context;
-use std::fs::{File, TryLockError};
-use std::io::{Read, Write};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const CONSOLE_LOG: &str = "console.log";
 const QEMU_LOG: &str = "qemu.log";
+const LOCK: &str = "lock";
+const KEYS: &str = "keys";
+const SSH_CONFIG: &str = "ssh-config";
 
-/// A name taken for as long as this lives.
-pub struct Instance {
-    folder: PathBuf,
-    _lock: File,
+/// Names of VMs that keep nothing, made from the process id of their launcher: no two live ones have the same.
+const EPHEMERAL: &str = "ephemeral-";
+
+/// A name for a VM that keeps nothing.
+pub fn ephemeral_name() -> VmName {
+    format!("{EPHEMERAL}{}", std::process::id()).parse().expect("letters, digits and a hyphen")
 }
 
-impl Instance {
-    /// Takes the name, and empties the logs. `folder` is the VM's own and is made if needed.
-    ///
-    /// # Errors
-    /// A VM of this name is running, or the folder can't be made or written.
-    pub fn take(name: &VmName, folder: &Path) -> Result<Self> {
-        folders::create_private(folder)?;
-        let path = folder.join("lock");
-        let cannot = || format!("can't open the lock file {}", path.display());
-        let mut lock = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .with_context(cannot)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = lock.read_to_string(&mut holder);
-                return Err(Error::new(
-                    Kind::BadInput,
-                    format!("a VM named {name} is running already ({})", holder.trim()),
-                )
-                .hint("take another name: virtualghost --name OTHER"));
-            }
-            Err(TryLockError::Error(e)) => {
-                return Err(anyhow::Error::new(e).context(format!("can't lock {}", path.display())).into());
-            }
-        }
-        for log in [CONSOLE_LOG, QEMU_LOG] {
-            let path = folder.join(log);
-            File::create(&path).with_context(|| format!("can't write {}", path.display()))?;
-        }
-        lock.set_len(0).with_context(cannot)?;
-        writeln!(lock, "pid {}", std::process::id()).with_context(cannot)?;
-        Ok(Self { folder: folder.to_owned(), _lock: lock })
+/// The files of one VM, by its folder.
+#[derive(Debug, Clone)]
+pub struct Files(PathBuf);
+
+impl Files {
+    pub fn new(vms: &Path, name: &VmName) -> Self {
+        Self(vms.join(name.as_str()))
     }
 
     /// What the guest said on its console, since its start.
     pub fn console_log_path(&self) -> PathBuf {
-        self.folder.join(CONSOLE_LOG)
+        self.0.join(CONSOLE_LOG)
     }
 
     /// What QEMU said on its standard error.
     pub fn qemu_log_path(&self) -> PathBuf {
-        self.folder.join(QEMU_LOG)
+        self.0.join(QEMU_LOG)
+    }
+
+    /// What a launcher without a terminal had to say.
+    pub fn launcher_log_path(&self) -> PathBuf {
+        self.0.join("launcher.log")
+    }
+
+    /// The keys of this start.
+    pub fn keys_path(&self) -> PathBuf {
+        self.0.join(KEYS)
+    }
+
+    /// OpenSSH's configuration for this VM, there while it runs.
+    pub fn ssh_config_path(&self) -> PathBuf {
+        self.0.join(SSH_CONFIG)
+    }
+}
+
+/// A name taken for as long as this lives.
+pub struct Instance {
+    name: VmName,
+    files: Files,
+    _lock: File,
+}
+
+impl Instance {
+    /// Takes the name, empties the logs and makes new keys. The VM's folder in `vms` is made if needed.
+    ///
+    /// # Errors
+    /// A VM of this name is running, or the folder can't be made or written.
+    pub fn take(name: &VmName, vms: &Path) -> Result<Self> {
+        let files = Files::new(vms, name);
+        folders::create_private(&files.0)?;
+        let Some(lock) = lock(&files.0.join(LOCK))? else {
+            return Err(taken(name, State::load(&files.0).as_ref()));
+        };
+        sweep(vms);
+        for log in [files.console_log_path(), files.qemu_log_path()] {
+            File::create(&log).with_context(|| format!("can't write {}", log.display()))?;
+        }
+        let this = Self { name: name.clone(), files, _lock: lock };
+        this.forget();
+        keys::make(&this.files.keys_path())?;
+        Ok(this)
+    }
+
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Tells other commands how this VM fares.
+    pub fn tell(&self, state: &State) {
+        // The VM is worth more than what is told of it: a full disk must not end it.
+        if let Err(e) = state.save(&self.files.0) {
+            tracing::warn!("other commands don't learn how {} fares: {e:#}", self.name);
+        }
+    }
+
+    /// QEMU has read the keys that only the guest needs.
+    pub fn drop_guest_keys(&self) {
+        keys::drop_guests(&self.files.keys_path());
+    }
+
+    fn forget(&self) {
+        State::remove(&self.files.0);
+        let _ = fs::remove_file(self.files.ssh_config_path());
+        let _ = fs::remove_dir_all(self.files.keys_path());
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.forget();
+        if is_ephemeral(self.name.as_str()) {
+            let _ = fs::remove_dir_all(&self.files.0);
+        }
+    }
+}
+
+/// The error of a start whose name is taken.
+pub fn taken(name: &VmName, holder: Option<&State>) -> Error {
+    let pid = holder.map(|state| format!(" (pid {})", state.pid)).unwrap_or_default();
+    Error::new(Kind::BadInput, format!("a VM named {name} is running already{pid}")).hint(
+        "open another: `virtualghost --name OTHER` (with a home of its own) or `virtualghost --ephemeral` (which keeps nothing)",
+    )
+}
+
+fn is_ephemeral(name: &str) -> bool {
+    name.strip_prefix(EPHEMERAL).is_some_and(|pid| pid.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Removes what a killed launcher's VMs without a name left; they have nothing that is kept.
+fn sweep(vms: &Path) {
+    for entry in fs::read_dir(vms).into_iter().flatten().flatten() {
+        let left = is_ephemeral(&entry.file_name().to_string_lossy())
+            && matches!(try_lock(&entry.path().join(LOCK)), Ok(Some(_)));
+        if left {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// The lock, or none if another process has it. One that only looks holds it for microseconds, so it is tried
+/// for a moment.
+fn lock(path: &Path) -> Result<Option<File>> {
+    const GLANCE: Duration = Duration::from_millis(100);
+    let until = Instant::now() + GLANCE;
+    loop {
+        let lock = try_lock(path).with_context(|| format!("can't lock {}", path.display()))?;
+        if lock.is_some() || Instant::now() > until {
+            return Ok(lock);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn try_lock(path: &Path) -> std::io::Result<Option<File>> {
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(e)) => Err(e),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_taken_once_and_is_free_again_when_its_holder_is_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().join("web");
-        let name: VmName = "web".parse().unwrap();
-        let first = Instance::take(&name, &folder).unwrap();
-        let refusal = Instance::take(&name, &folder).err().expect("it is taken").to_string();
-        assert!(refusal.contains(&format!("running already (pid {})", std::process::id())), "{refusal}");
-        drop(first);
-        Instance::take(&name, &folder).unwrap();
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ mod keyboard;
 
 use crate::config::{AccelChoice, Config, DisplayChoice, GlChoice, Origin, Setting, Source};
 use crate::host::{Accelerator, Availability, HostFacts, Os, Session};
-use crate::units::{MiB, PciAddress, Seconds, Vcpus, VmName, WindowSize};
+use crate::units::{HomeMiB, MiB, PciAddress, Seconds, Vcpus, VmName, WindowSize};
 use std::fmt;
 
 /// What was chosen, and why.
@@ -70,6 +70,40 @@ impl fmt::Display for Window {
     }
 }
 
+/// How the host reaches the guest's agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentLink {
+    Vsock,
+    /// A port of the host's loopback interface, forwarded into the guest.
+    Loopback,
+}
+
+impl fmt::Display for AgentLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vsock => "vsock",
+            Self::Loopback => "loopback",
+        })
+    }
+}
+
+/// What becomes of the guest's /home at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// It lies on a disk of its own, of at most this size.
+    Kept(HomeMiB),
+    ThrownAway,
+}
+
+impl fmt::Display for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kept(size) => write!(f, "kept, up to {size} MiB"),
+            Self::ThrownAway => f.write_str("thrown away with the VM"),
+        }
+    }
+}
+
 /// XKB's names, each safe as a word of the kernel's command line; empty means XKB's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Xkb {
@@ -94,10 +128,19 @@ pub struct VmSpec {
     pub size: WindowSize,
     pub fullscreen: bool,
     pub keyboard: Choice<Xkb>,
+    pub agent: Choice<AgentLink>,
+    pub home: Home,
     pub kernel: Source,
     pub rootfs: Source,
     pub qemu: Source,
     pub poweroff_timeout: Seconds,
+}
+
+impl VmSpec {
+    /// Nobody looks at a screen of this VM, so it has no terminal on one.
+    pub fn is_headless(&self) -> bool {
+        self.window.value == Window::None && !matches!(self.gpu.value, GpuMode::Passthrough(_))
+    }
 }
 
 /// What the user forced and this host can't do.
@@ -124,7 +167,7 @@ impl PlanError {
 /// # Errors
 /// Something forced that the facts rule out. What is left to choose ("auto") never fails: it has a rung
 /// that always works (TCG, software rendering, no window).
-pub fn plan(facts: &HostFacts, config: &Config, name: &VmName) -> Result<VmSpec, PlanError> {
+pub fn plan(facts: &HostFacts, config: &Config, name: &VmName, home: Home) -> Result<VmSpec, PlanError> {
     check_memory(facts, config)?;
     let passthrough = gpu::passthrough(facts, config)?;
     let window = window(facts, config, passthrough.is_some())?;
@@ -144,6 +187,8 @@ pub fn plan(facts: &HostFacts, config: &Config, name: &VmName) -> Result<VmSpec,
         size: config.size.value,
         fullscreen: config.fullscreen.value,
         keyboard: keyboard::keyboard(facts, &config.keyboard),
+        agent: agent_link(facts),
+        home,
         kernel: config.kernel.value.clone(),
         rootfs: config.rootfs.value.clone(),
         qemu: config.qemu.value.clone(),
@@ -219,6 +264,13 @@ fn window(facts: &HostFacts, config: &Config, passthrough: bool) -> Result<Choic
     }
 }
 
+fn agent_link(facts: &HostFacts) -> Choice<AgentLink> {
+    match &facts.vsock {
+        Availability::Available => Choice::new(AgentLink::Vsock, "nothing but this VM can use it"),
+        Availability::Unavailable { because } => Choice::new(AgentLink::Loopback, because.clone()),
+    }
+}
+
 /// virgl needs a window whose OpenGL it borrows.
 fn rendering(
     facts: &HostFacts,
@@ -269,6 +321,8 @@ impl fmt::Display for VmSpec {
         row("window", &self.window.value, &self.window.because)?;
         row("size", &self.size, if self.fullscreen { "over the whole screen" } else { "" })?;
         row("keyboard", &self.keyboard.value, &self.keyboard.because)?;
+        row("agent", &self.agent.value, &self.agent.because)?;
+        row("home", &self.home, "")?;
         row("kernel", &self.kernel, "")?;
         row("rootfs", &self.rootfs, "")?;
         row("qemu", &self.qemu, "")

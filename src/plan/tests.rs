@@ -16,6 +16,7 @@ pub fn host(os: Os) -> HostFacts {
         acceleration: Availability::Available,
         session,
         gl,
+        vsock: Availability::unavailable("no vhost-vsock"),
         keyboard: None,
         memory_mib: 16_384,
         gpus: vec![
@@ -35,7 +36,7 @@ pub fn config(text: &str) -> Config {
 }
 
 pub fn spec(facts: &HostFacts, text: &str) -> Result<VmSpec, PlanError> {
-    plan(facts, &config(text), &"default".parse().unwrap())
+    plan(facts, &config(text), &"default".parse().unwrap(), Home::Kept("32768".parse().unwrap()))
 }
 
 fn refusal(facts: &HostFacts, text: &str) -> String {

@@ -17,6 +17,9 @@ pub fn append(spec: &VmSpec) -> String {
     ]
     .map(str::to_owned)
     .into();
+    if spec.is_headless() {
+        words.push("virtualghost.headless".to_owned());
+    }
     words.push(format!("systemd.hostname={}", spec.name));
     words.extend(environment(spec).map(|(name, value)| format!("systemd.setenv={name}={value}")));
     words.join(" ")

@@ -25,6 +25,10 @@ pub struct Paths {
     pub qemu: Program,
     /// A folder on disk for the throw-away overlay.
     pub overlay_folder: PathBuf,
+    /// The disk that keeps the guest's /home (raw).
+    pub home: Option<PathBuf>,
+    /// A folder with a file for each of [`CREDENTIALS`].
+    pub keys: PathBuf,
 }
 
 /// A qemu-system program and what it is told about its own files; an installed one knows them itself.
@@ -52,15 +56,32 @@ pub enum Channel {
     Pipe(String),
 }
 
+/// Where the guest's agent is reached from the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agent {
+    /// At its port of this context id (vsock(7)).
+    Vsock { cid: u32 },
+    /// At a port of 127.0.0.1 that the system picks; `info usernet` tells which.
+    Loopback,
+}
+
 /// The channels besides QMP, which is on QEMU's standard input and output on every OS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channels {
     pub console: Channel,
     pub control: Channel,
+    pub agent: Agent,
 }
 
 /// The name of the guest's control port; the guest finds it as /dev/virtio-ports/NAME.
 pub const CONTROL_PORT: &str = "org.virtualghost.control";
+
+/// What the agent is told, as systemd's system credentials (systemd.exec(5), "Credentials"): read by QEMU from files
+/// and by the guest from the firmware configuration device, so they stand on no command line.
+pub const CREDENTIALS: [&str; 3] = ["ghostly.host-key", "ghostly.authorized-user", "ghostly.authorized-root"];
+
+/// The agent's port, in both kinds of [`Agent`].
+pub const AGENT_PORT: u16 = 22;
 
 /// QEMU's arguments, without the program itself.
 pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> {
@@ -74,9 +95,12 @@ pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> 
         channel("control", &channels.control),
         control_port(),
         root_disk(paths),
+        home_disk(paths),
         gpu(spec),
         display(spec),
-        network(),
+        network(channels.agent),
+        agent(channels.agent),
+        credentials(paths),
         entropy_and_memory(),
         sandbox(spec),
     ];
@@ -160,6 +184,20 @@ fn root_disk(paths: &Paths) -> Vec<Switch> {
     ]
 }
 
+/// The guest finds it by its serial number. Space that it no longer uses goes back to the host.
+fn home_disk(paths: &Paths) -> Vec<Switch> {
+    let Some(home) = &paths.home else { return Vec::new() };
+    vec![
+        Switch::options("-drive")
+            .set("if", "none")
+            .set("id", "home")
+            .set("format", "raw")
+            .set("discard", "unmap")
+            .set("file", home),
+        Switch::of("-device", "virtio-blk-pci").set("drive", "home").set("serial", "home"),
+    ]
+}
+
 fn gpu(spec: &VmSpec) -> Vec<Switch> {
     let virtual_gpu = |kind| {
         vec![
@@ -203,12 +241,31 @@ fn display(spec: &VmSpec) -> Vec<Switch> {
     switches
 }
 
-/// User-mode networking: out through the host, nothing in. No boot ROM: the kernel is loaded directly.
-fn network() -> Vec<Switch> {
-    vec![
-        Switch::of("-netdev", "user").set("id", "net"),
-        Switch::of("-device", "virtio-net-pci").set("netdev", "net").set("romfile", ""),
-    ]
+/// User-mode networking: out through the host, and in only to the agent. No boot ROM: the kernel is loaded directly.
+fn network(agent: Agent) -> Vec<Switch> {
+    let mut user = Switch::of("-netdev", "user").set("id", "net");
+    if agent == Agent::Loopback {
+        user = user.set("hostfwd", format!("tcp:127.0.0.1:0-:{AGENT_PORT}"));
+    }
+    vec![user, Switch::of("-device", "virtio-net-pci").set("netdev", "net").set("romfile", "")]
+}
+
+fn agent(agent: Agent) -> Vec<Switch> {
+    match agent {
+        Agent::Vsock { cid } => {
+            vec![Switch::of("-device", "vhost-vsock-pci").set("guest-cid", cid.to_string())]
+        }
+        Agent::Loopback => Vec::new(),
+    }
+}
+
+fn credentials(paths: &Paths) -> Vec<Switch> {
+    let credential = |name: &&str| {
+        Switch::options("-fw_cfg")
+            .set("name", format!("opt/io.systemd.credentials/{name}"))
+            .set("file", paths.keys.join(name))
+    };
+    CREDENTIALS.iter().map(credential).collect()
 }
 
 /// Free page reporting gives back to the host what the guest does not use.

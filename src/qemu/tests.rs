@@ -12,6 +12,8 @@ fn paths() -> Paths {
             bundle: Some(Bundle { modules: "/cache/qemu/lib/qemu".into(), data: "/cache/qemu/share".into() }),
         },
         overlay_folder: "/cache/overlays".into(),
+        home: Some("/data/homes/default.img".into()),
+        keys: "/state/vms/default/keys".into(),
     }
 }
 
@@ -20,8 +22,13 @@ fn channels(os: Os) -> Channels {
         Os::Windows => Channels {
             console: Channel::Pipe("vg-1-console".into()),
             control: Channel::Pipe("vg-1-control".into()),
+            agent: Agent::Loopback,
         },
-        _ => Channels { console: Channel::Descriptor(3), control: Channel::Descriptor(4) },
+        _ => Channels {
+            console: Channel::Descriptor(3),
+            control: Channel::Descriptor(4),
+            agent: Agent::Loopback,
+        },
     }
 }
 
@@ -84,13 +91,34 @@ fn the_image_is_only_ever_opened_with_a_throw_away_overlay() {
 }
 
 #[test]
-fn nothing_listens_on_the_network() {
+fn nothing_listens_on_the_network_but_the_agents_port_on_the_loopback_interface() {
     for os in [Os::Linux, Os::MacOs, Os::Windows] {
-        let argv = arguments(&host(os), "").join("\n");
+        let argv = arguments(&host(os), "").join("\n").replace("hostfwd=tcp:127.0.0.1:0-:22", "");
         for listener in ["hostfwd", "server=on", "-vnc", "-spice", "tcp:", "-gdb"] {
             assert!(!argv.contains(listener), "{os}: {listener}");
         }
     }
+}
+
+#[test]
+fn with_vsock_nothing_listens_at_all() {
+    let spec = spec(&host(Os::Linux), "").unwrap();
+    let channels = Channels { agent: Agent::Vsock { cid: 70_000 }, ..channels(Os::Linux) };
+    let argv = argv(&spec, &paths(), &channels);
+    let argv = argv.join(OsStr::new(" ")).into_string().unwrap();
+    assert!(argv.contains("vhost-vsock-pci,guest-cid=70000") && !argv.contains("hostfwd"), "{argv}");
+}
+
+#[test]
+fn keys_are_handed_over_by_path_and_a_vm_without_a_home_has_no_disk_for_it() {
+    let argv = arguments(&host(Os::Linux), "").join("\n");
+    assert!(argv.contains(
+        "name=opt/io.systemd.credentials/ghostly.host-key,file=/state/vms/default/keys/ghostly.host-key"
+    ));
+    let spec = spec(&host(Os::Linux), "").unwrap();
+    let paths = Paths { home: None, ..paths() };
+    let argv = super::argv(&spec, &paths, &channels(Os::Linux));
+    assert!(!argv.iter().any(|word| word.to_str().unwrap().contains("serial=home")));
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub enum Report {
     SessionReady,
     /// The terminal has ended, with the exit status of its shell.
     SessionExit { status: i32 },
+    /// The session can't start, and why, clean.
+    Failed { message: String },
     /// Something for the log, clean.
     Log { message: String },
 }
@@ -21,6 +23,7 @@ pub enum Report {
 enum Line {
     SessionReady,
     SessionExit { status: i32 },
+    Failed { message: String },
     Log { message: String },
 }
 
@@ -28,6 +31,7 @@ pub fn parse(line: &[u8]) -> Option<Report> {
     Some(match serde_json::from_slice(line).ok()? {
         Line::SessionReady => Report::SessionReady,
         Line::SessionExit { status } => Report::SessionExit { status },
+        Line::Failed { message } => Report::Failed { message: clean(message.as_bytes()) },
         Line::Log { message } => Report::Log { message: clean(message.as_bytes()) },
     })
 }

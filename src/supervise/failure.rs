@@ -7,6 +7,7 @@ pub enum Failure {
     Accelerator,
     Gl,
     Window,
+    Vsock,
 }
 
 /// Part of a line on QEMU's standard error, and what failed if QEMU then ends. In the order of looking:
@@ -27,6 +28,8 @@ const LAST_WORDS: &[(&str, Failure)] = &[
     ("WHPX: ", Failure::Accelerator),
     ("failed to initialize whpx", Failure::Accelerator),
     ("invalid accelerator", Failure::Accelerator),
+    // hw/virtio/vhost-vsock.c
+    ("vhost-vsock", Failure::Vsock),
     // ui/egl-helpers.c, ui/gtk.c, hw/display/virtio-gpu-gl.c, libepoxy
     ("OpenGL is not supported by display backend", Failure::Gl),
     ("display backend does not have OpenGL support", Failure::Gl),
@@ -87,6 +90,10 @@ mod tests {
             ("qemu-system-x86_64: OpenGL is not supported by display backend 'gtk'", Failure::Gl),
             ("qemu-system-x86_64: egl: no drm render node available", Failure::Gl),
             ("gtk initialization failed", Failure::Window),
+            (
+                "qemu-system-x86_64: -device vhost-vsock-pci,guest-cid=70000: vhost-vsock: unable to set guest cid: Address already in use",
+                Failure::Vsock,
+            ),
             ("qemu-system-x86_64: Could not initialize SDL(x11 not available) - exiting", Failure::Window),
         ] {
             assert_eq!(of(&[line], true), Some(failure), "{line}");

@@ -54,6 +54,8 @@ pub enum Action {
     /// SIGKILL
     Kill,
     Stage(Stage),
+    /// The guest's agent is behind this port of the loopback interface.
+    Reachable(u16),
     /// A sentence for the user.
     Say(&'static str),
 }
@@ -126,6 +128,10 @@ impl Machine {
                 self.wait_for_poweroff(now);
                 vec![]
             }
+            Event::Control(Report::Failed { message }) => {
+                self.ends_as(died(format!("the guest can't open a session: {message}")));
+                self.climb(Rung::Quit, now)
+            }
             Event::Control(Report::Log { .. }) => vec![],
             Event::StopAsked => self.on_stop_asked(now),
             Event::Tick => self.on_tick(now),
@@ -144,6 +150,11 @@ impl Machine {
 
     pub fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// The VM is being ended, by whomever.
+    pub fn is_ending(&self) -> bool {
+        self.rung.is_some()
     }
 
     /// The process has ended.
@@ -170,8 +181,11 @@ impl Machine {
             // QEMU sends no events before, so it may have stopped unheard.
             Message::Negotiated => {
                 self.commands = true;
-                self.ask_status()
+                let mut actions = self.ask_status();
+                actions.push(Action::Send(Command::UserNetwork));
+                actions
             }
+            Message::Forwarded { port } => vec![Action::Reachable(port)],
             // A pause asked for in the window is no failure: why it stopped decides.
             Message::Stop => self.ask_status(),
             Message::Status(status) => self.on_status(&status, now),

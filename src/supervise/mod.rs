@@ -241,13 +241,19 @@ impl Supervision<'_> {
         if event != Event::Tick {
             tracing::debug!("{event:?}");
         }
-        for action in self.machine.on(event, Instant::now()) {
+        let was_ending = self.machine.is_ending();
+        let actions = self.machine.on(event, Instant::now());
+        if self.machine.is_ending() && !was_ending {
+            self.status.ending();
+        }
+        for action in actions {
             tracing::debug!("{action:?}");
             match action {
                 Action::Send(command) => self.child.send(command),
                 Action::Terminate => self.child.terminate(),
                 Action::Kill => self.child.kill(),
                 Action::Stage(stage) => self.status.stage(stage, self.started.elapsed()),
+                Action::Reachable(port) => self.status.reachable(port),
                 Action::Say(sentence) => self.status.say(sentence),
             }
         }

@@ -16,6 +16,10 @@ pub enum Message {
     Negotiated,
     /// The answer to [`Command::Status`]: `internal-error`, `io-error`, `guest-panicked`, `paused`, …
     Status(String),
+    /// The answer to [`Command::UserNetwork`]: the port of the loopback interface that leads into the guest.
+    Forwarded {
+        port: u16,
+    },
     /// `guest-shutdown`, `host-ui`, …; see [`super::machine`].
     Shutdown {
         reason: String,
@@ -35,6 +39,7 @@ pub fn parse(line: &[u8]) -> Option<Message> {
     if let Some(answer) = message.get("return") {
         return match message.get("id")?.as_str()? {
             NEGOTIATE => Some(Message::Negotiated),
+            USER_NETWORK => Some(Message::Forwarded { port: forwarded_port(answer.as_str()?)? }),
             STATUS => Some(Message::Status(answer.get("status")?.as_str()?.to_owned())),
             _ => None,
         };
@@ -51,10 +56,19 @@ pub fn parse(line: &[u8]) -> Option<Message> {
     }
 }
 
+/// The source port in a line of `info usernet`, whose columns are protocol and state, descriptor, source
+/// address, port, and the rest (libslirp, `slirp_connection_info`).
+fn forwarded_port(table: &str) -> Option<u16> {
+    let line = table.lines().find(|line| line.contains("TCP[HOST_FORWARD]"))?;
+    line.split_whitespace().nth(3)?.parse().ok()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     Capabilities,
     Status,
+    /// Which ports are forwarded. Only the human monitor tells.
+    UserNetwork,
     /// Presses the guest's ACPI power button.
     Powerdown,
     /// Ends QEMU as if the plug were pulled, but with its disk images written back.
@@ -63,6 +77,7 @@ pub enum Command {
 
 const NEGOTIATE: &str = "qmp_capabilities";
 const STATUS: &str = "query-status";
+const USER_NETWORK: &str = "human-monitor-command";
 
 impl Command {
     /// The command as a line. Its name is its id, too.
@@ -70,10 +85,15 @@ impl Command {
         let name = match self {
             Self::Capabilities => NEGOTIATE,
             Self::Status => STATUS,
+            Self::UserNetwork => USER_NETWORK,
             Self::Powerdown => "system_powerdown",
             Self::Quit => "quit",
         };
-        format!("{}\n", json!({ "execute": name, "id": name }))
+        let mut line = json!({ "execute": name, "id": name });
+        if self == Self::UserNetwork {
+            line["arguments"] = json!({ "command-line": "info usernet" });
+        }
+        format!("{line}\n")
     }
 }
 
@@ -98,6 +118,9 @@ mod tests {
             Some(Message::Shutdown { reason: "guest-shutdown".into() })
         );
         assert_eq!(read("{\"event\": \"STOP\"}\r"), Some(Message::Stop));
+        let forwards = "Hub -1 (net):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  TCP[HOST_FORWARD]  13       127.0.0.1 40123       10.0.2.15    22     0     0\r\n";
+        let answer = json!({ "return": forwards, "id": "human-monitor-command" }).to_string();
+        assert_eq!(read(&answer), Some(Message::Forwarded { port: 40123 }));
     }
 
     #[test]

@@ -9,6 +9,10 @@ use std::time::Duration;
 pub trait Status {
     /// The launch has come to `stage`, `elapsed` after its start.
     fn stage(&mut self, stage: Stage, elapsed: Duration);
+    /// The guest's agent is behind this port of the loopback interface, once it listens.
+    fn reachable(&mut self, _port: u16) {}
+    /// The VM is being ended.
+    fn ending(&mut self) {}
     /// Time went by.
     fn tick(&mut self, elapsed: Duration);
     /// A sentence for the user, now.

@@ -87,6 +87,8 @@ stub_repository() {
     mkdir -p "$files/fontconfig/etc" "$files/e2fsprogs/etc"
     cp -rL /etc/fonts "$files/fontconfig/etc/fonts"
     programs e2fsprogs mkfs.ext4
+    # The C library, as the agent needs it.
+    programs systemd "$REPO/assets/build/agent/ghostly-agent"
     cp /etc/mke2fs.conf "$files/e2fsprogs/etc/"
     mkdir -p "$files/systemd/usr/lib/"{systemd/system,sysusers.d} "$files/systemd/usr/share/libalpm/hooks"
     # A scriptlet and a hook, as the real packages have them; both write to /dev/null.

@@ -2,7 +2,7 @@
 //! It prints how the VM ended.
 
 use std::ffi::OsString;
-use virtualghost::qemu::{Channel, Channels};
+use virtualghost::qemu::{Agent, Channel, Channels};
 use virtualghost::supervise::{Launch, Limits, Signals, for_stderr, run};
 
 fn main() -> anyhow::Result<()> {
@@ -13,7 +13,11 @@ fn main() -> anyhow::Result<()> {
         program,
         args: words.collect::<Vec<OsString>>(),
         environment: std::env::vars_os().collect(),
-        channels: Channels { console: Channel::Descriptor(3), control: Channel::Descriptor(4) },
+        channels: Channels {
+            console: Channel::Descriptor(3),
+            control: Channel::Descriptor(4),
+            agent: Agent::Loopback,
+        },
         console_log: folder.join("console.log"),
         qemu_log: folder.join("qemu.log"),
         accelerated: false,

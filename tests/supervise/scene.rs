@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use virtualghost::qemu::{Channel, Channels};
+use virtualghost::qemu::{Agent, Channel, Channels};
 use virtualghost::supervise::{End, Launch, Limits, Signals, Stage, Status, run};
 
 pub const READY: &str = "control={\"event\":\"session-ready\"}\\n";
@@ -45,7 +45,11 @@ impl Scene {
             program: example("fake-qemu"),
             args: steps.into_iter().map(Into::into).collect(),
             environment: Vec::new(),
-            channels: Channels { console: Channel::Descriptor(3), control: Channel::Descriptor(4) },
+            channels: Channels {
+                console: Channel::Descriptor(3),
+                control: Channel::Descriptor(4),
+                agent: Agent::Loopback,
+            },
             console_log: folder.path().join("console.log"),
             qemu_log: folder.path().join("qemu.log"),
             accelerated: false,
