@@ -63,7 +63,7 @@ pub struct State {
     /// The launch, as RFC 3339 has it, in UTC.
     pub since: String,
     /// Seconds from the launch to the first prompt.
-    pub ready_after: Option<f32>,
+    pub ready_after: Option<f64>,
 }
 
 impl State {
@@ -94,7 +94,7 @@ impl State {
 
     pub fn is_ready_after(&mut self, elapsed: Duration) {
         self.state = Phase::Ready;
-        self.ready_after = Some((elapsed.as_secs_f32() * 100.0).round() / 100.0);
+        self.ready_after = Some((elapsed.as_secs_f64() * 100.0).round() / 100.0);
     }
 
     /// That the VM has told, if it has; whether it runs is the lock's to say.
