@@ -41,7 +41,7 @@ pub fn ssh(config: &Path, name: &VmName, root: bool, terminal: bool, command: &[
     let mut ssh = Command::new("ssh");
     ssh.arg("-F")
         .arg(config)
-        .arg(if terminal { "-t" } else { "-T" })
+        .arg(if terminal { "-tt" } else { "-T" })
         .arg("--")
         .arg(alias(name, root))
         .args(command);

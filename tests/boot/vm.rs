@@ -1,7 +1,6 @@
 //! The executable on a screen, as a user starts it.
 
 use crate::screen::Screen;
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -29,11 +28,14 @@ pub fn shared_cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
 }
 
+pub fn executable() -> PathBuf {
+    std::env::var_os("VIRTUALGHOST_EXECUTABLE")
+        .map_or(env!("CARGO_BIN_EXE_virtualghost").into(), PathBuf::from)
+}
+
 /// The executable under test with `home` as its only home, and no session.
 pub fn command(home: &Path) -> Command {
-    let executable = std::env::var_os("VIRTUALGHOST_EXECUTABLE");
-    let mut command =
-        Command::new(executable.as_deref().unwrap_or(OsStr::new(env!("CARGO_BIN_EXE_virtualghost"))));
+    let mut command = Command::new(executable());
     command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     command.env("HOME", home).env("XDG_CACHE_HOME", shared_cache());
     command
@@ -137,6 +139,15 @@ pub fn children(parent: u32) -> Vec<u32> {
 pub fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !stat.is_empty() && !stat.rsplit(')').next().unwrap_or_default().trim().starts_with('Z')
+}
+
+/// Waits for the end of a process that is not this one's child.
+pub fn wait_until_gone(pid: u32) {
+    let start = Instant::now();
+    while is_alive(pid) {
+        assert!(start.elapsed() < HUNG, "process {pid} does not end");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 impl Drop for Vm {
