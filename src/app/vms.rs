@@ -63,21 +63,21 @@ pub fn stop(name: Option<&VmName>, all: bool, force: bool) -> Result<ExitCode> {
     // The launcher pulls the plug when the guest's time is over.
     let limit = merged_config(&folders, Layer::default())?.poweroff_timeout.value.get();
     let patience = Duration::from_secs(limit + 30);
-    let stopped = std::thread::scope(|scope| {
+    let results: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> =
-            found.iter().map(|vm| (vm, scope.spawn(|| instance::stop(&vms, vm, force, patience)))).collect();
-        threads
-            .into_iter()
-            .map(|(vm, thread)| {
-                thread.join().expect("it does not panic")?;
-                print(format_args!("stopped {}", vm.name))
-            })
-            .fold(Ok(ExitCode::SUCCESS), |so_far, one| so_far.and(one))
+            found.iter().map(|vm| scope.spawn(|| instance::stop(&vms, vm, force, patience))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("it does not panic")).collect()
     });
+    for (vm, result) in found.iter().zip(&results) {
+        if result.is_ok() {
+            print(format_args!("stopped {}", vm.name))?;
+        }
+    }
     if found.is_empty() {
         return print("no VM is running");
     }
-    stopped
+    results.into_iter().collect::<Result<()>>()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub fn logs(name: &VmName, follow: bool, qemu: bool) -> Result<ExitCode> {
