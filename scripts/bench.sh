@@ -8,7 +8,10 @@
 executable=$(realpath "$1")
 runs=${RUNS:-5}
 home=$(mktemp -d)
-trap 'rm -rf "$home"' EXIT
+exec {screen}< <(exec Xvfb -displayfd 1 -screen 0 1280x800x24 +extension GLX -noreset 2>/dev/null)
+screen_pid=$!
+trap 'kill "$screen_pid"; rm -rf "$home"' EXIT
+read -r -u "$screen" display
 vg() { env -i PATH="$PATH" HOME="$home" ${VIRTUALGHOST_QEMU:+VIRTUALGHOST_QEMU="$VIRTUALGHOST_QEMU"} "$executable" "$@"; }
 
 # times COMMAND...: the milliseconds of each run, sorted.
@@ -39,14 +42,17 @@ first_run() { rm -rf "$home/.cache" && warm_run; }
 copy() { rm -rf "$home/copy" && cp -r --sparse=always "$home/.cache/virtualghost/assets" "$home/copy" && sync -f "$home/copy"; }
 shell() { bash -c /bin/true; }
 
-boot() { # to the first prompt, then killed; QEMU dies with the launcher
+boot() { # ARGUMENT...: to the first prompt, then killed; QEMU dies with the launcher
     local line
-    coproc launcher { exec env -i PATH="$PATH" HOME="$home" "$executable" --accel tcg --display none 2>&1; }
+    coproc launcher { exec env -i PATH="$PATH" HOME="$home" DISPLAY=":$display" "$executable" --accel tcg --ephemeral "$@" 2>&1; }
     while IFS= read -r line <&"${launcher[0]}"; do case $line in ready*) break ;; esac; done
     # shellcheck disable=SC2154 # coproc sets it
     kill -KILL "$launcher_PID"
     wait "$launcher_PID" 2>/dev/null || true
 }
+prompt_with_virgl() { boot --gl on; }
+prompt_in_software() { boot --gl off; }
+shell_without_window() { boot --display none; }
 kernel_alone() { # the same kernel without a root filesystem, to its panic
     local assets
     assets=$(echo "$home"/.cache/virtualghost/assets/*)
@@ -59,4 +65,6 @@ echo "|---|---|---|---|"
 row "first run: empty cache to QEMU" "cp of the same files, synced" first_run copy
 row "warm start to QEMU" "bash that starts a program" warm_run shell
 row "dry run" "bash that starts a program" dry_run shell
-row "cold boot to the prompt, TCG, software rendering" "the kernel alone, to its panic" boot kernel_alone
+row "cold boot to the prompt, TCG, virgl" "the kernel alone, to its panic" prompt_with_virgl kernel_alone
+row "cold boot to the prompt, TCG, software rendering" "the kernel alone, to its panic" prompt_in_software kernel_alone
+row "cold boot to SSH, TCG, no window" "the kernel alone, to its panic" shell_without_window kernel_alone
