@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::folders::{self, Folders};
 use crate::host::{Accelerator, HostFacts, Os, Rung};
-use crate::instance::{self, AgentAddress, Files, Home as HomeDisk, Instance, Phase, State};
+use crate::instance::{self, AgentAddress, Files, Home as HomeDisk, Instance, Phase, State, TerminalSize};
 use crate::parts::Parts;
 use crate::plan::{self, AgentLink, Home, VmSpec, Window};
 use crate::qemu::{self, Agent, Channel, Channels, Paths};
@@ -110,6 +110,11 @@ impl Status for Told<'_> {
 
     fn reachable(&mut self, port: u16) {
         self.state.agent = Some(AgentAddress::Port(port));
+        self.instance.tell(&self.state);
+    }
+
+    fn terminal_size(&mut self, columns: u16, rows: u16) {
+        self.state.terminal = Some(TerminalSize { columns, rows });
         self.instance.tell(&self.state);
     }
 

@@ -17,6 +17,7 @@ use super::identity::Identity;
 use super::keys::Keys;
 use super::pty;
 use super::session::{self, Program, Setup};
+use super::status;
 
 pub struct Connection {
     keys: Arc<Keys>,
@@ -240,7 +241,8 @@ impl Handler for Connection {
         session: &mut Session,
     ) -> Result<(), Error> {
         match name {
-            "sftp" => self.start(id, Program::Sftp, session),
+            "sftp" => self.start(id, Program::Own(session::SFTP_SERVER), session),
+            status::STATUS => self.start(id, Program::Own(status::STATUS), session),
             _ => session.channel_failure(id),
         }
     }

@@ -19,6 +19,7 @@ mod options;
 mod pty;
 mod session;
 pub mod sftp;
+mod status;
 
 use std::io;
 use std::process::ExitCode;
@@ -29,6 +30,13 @@ pub fn main() -> ExitCode {
     let done = match args.next() {
         Some(first) if first == "--version" => {
             println!("ghostly-agent {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Some(first) if first == status::REPORT => {
+            status::report(args.map(|word| word.to_string_lossy().into_owned()))
+        }
+        Some(first) if first == status::STATUS => {
+            println!("{}", status::status());
             Ok(())
         }
         Some(first) if first == session::SFTP_SERVER => sftp::serve(io::stdin().lock(), io::stdout().lock()),

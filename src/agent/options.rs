@@ -19,6 +19,8 @@ usage: ghostly-agent [--listen ADDRESS]... [--user NAME] [--credentials DIR]
   --max-unauthenticated N             connections at once that have not authenticated (10)
   --max-channels N                    channels at once in a connection (100)
        ghostly-agent sftp-server      speaks SFTP on stdin and stdout
+       ghostly-agent report EVENT         tells the host how the session fares
+       ghostly-agent status               prints how the session fares, as JSON
        ghostly-agent --version";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

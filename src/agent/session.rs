@@ -37,7 +37,8 @@ const STDERR: u32 = 1;
 pub enum Program {
     Shell,
     Command(Vec<u8>),
-    Sftp,
+    /// This one, with an argument: file server, status.
+    Own(&'static str),
 }
 
 /// What the client set before it started the program.
@@ -96,10 +97,10 @@ fn command_line(program: &Program, user: &Identity) -> std::process::Command {
         Program::Command(line) => {
             command.arg0(shell_name).arg("-c").arg(OsStr::from_bytes(line));
         }
-        Program::Sftp => {
+        Program::Own(argument) => {
             // This very file, whether or not the user may enter the folder it lies in.
             command = std::process::Command::new("/proc/self/exe");
-            command.arg0("ghostly-agent").arg(SFTP_SERVER);
+            command.arg0("ghostly-agent").arg(argument);
         }
     }
     command

@@ -48,6 +48,13 @@ impl std::fmt::Display for AgentAddress {
     }
 }
 
+/// In character cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    pub columns: u16,
+    pub rows: u16,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
     pub name: String,
@@ -64,6 +71,8 @@ pub struct State {
     pub since: String,
     /// Seconds from the launch to the first prompt.
     pub ready_after: Option<f64>,
+    /// None without a screen.
+    pub terminal: Option<TerminalSize>,
 }
 
 impl State {
@@ -80,6 +89,7 @@ impl State {
             agent: None,
             since: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             ready_after: None,
+            terminal: None,
         };
         state.runs_on(spec.accelerator.value, spec.gpu.value);
         state

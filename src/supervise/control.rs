@@ -12,6 +12,8 @@ pub enum Report {
     SessionReady,
     /// The terminal has ended, with the exit status of its shell.
     SessionExit { status: i32 },
+    /// The terminal's size in character cells.
+    TerminalSize { columns: u16, rows: u16 },
     /// The session can't start, and why, clean.
     Failed { message: String },
     /// Something for the log, clean.
@@ -23,6 +25,7 @@ pub enum Report {
 enum Line {
     SessionReady,
     SessionExit { status: i32 },
+    TerminalSize { columns: u16, rows: u16 },
     Failed { message: String },
     Log { message: String },
 }
@@ -31,6 +34,7 @@ pub fn parse(line: &[u8]) -> Option<Report> {
     Some(match serde_json::from_slice(line).ok()? {
         Line::SessionReady => Report::SessionReady,
         Line::SessionExit { status } => Report::SessionExit { status },
+        Line::TerminalSize { columns, rows } => Report::TerminalSize { columns, rows },
         Line::Failed { message } => Report::Failed { message: clean(message.as_bytes()) },
         Line::Log { message } => Report::Log { message: clean(message.as_bytes()) },
     })
@@ -43,7 +47,9 @@ mod tests {
 
     #[test]
     fn the_session_is_followed() {
-        assert_eq!(parse(br#"{"event":"session-ready"}"#), Some(Report::SessionReady));
+        assert_eq!(parse(br#"{"event":"session-ready","load":[0.1,0,0]}"#), Some(Report::SessionReady));
+        let size = parse(br#"{"event":"terminal-size","columns":157,"rows":42}"#);
+        assert_eq!(size, Some(Report::TerminalSize { columns: 157, rows: 42 }));
         assert_eq!(parse(br#"{"event":"session-exit","status":3}"#), Some(Report::SessionExit { status: 3 }));
         assert_eq!(
             parse(br#"{"event":"log","message":"a\u001b[2Jb\nc"}"#),

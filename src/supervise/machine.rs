@@ -56,6 +56,10 @@ pub enum Action {
     Stage(Stage),
     /// The guest's agent is behind this port of the loopback interface.
     Reachable(u16),
+    TerminalSize {
+        columns: u16,
+        rows: u16,
+    },
     /// A sentence for the user.
     Say(&'static str),
 }
@@ -127,6 +131,9 @@ impl Machine {
                 self.ends_as(Outcome::PoweredOff);
                 self.wait_for_poweroff(now);
                 vec![]
+            }
+            Event::Control(Report::TerminalSize { columns, rows }) => {
+                vec![Action::TerminalSize { columns, rows }]
             }
             Event::Control(Report::Failed { message }) => {
                 self.ends_as(died(format!("the guest can't open a session: {message}")));

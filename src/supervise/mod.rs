@@ -254,6 +254,7 @@ impl Supervision<'_> {
                 Action::Kill => self.child.kill(),
                 Action::Stage(stage) => self.status.stage(stage, self.started.elapsed()),
                 Action::Reachable(port) => self.status.reachable(port),
+                Action::TerminalSize { columns, rows } => self.status.terminal_size(columns, rows),
                 Action::Say(sentence) => self.status.say(sentence),
             }
         }

@@ -11,6 +11,8 @@ pub trait Status {
     fn stage(&mut self, stage: Stage, elapsed: Duration);
     /// The guest's agent is behind this port of the loopback interface, once it listens.
     fn reachable(&mut self, _port: u16) {}
+    /// The guest's terminal has this many character cells.
+    fn terminal_size(&mut self, _columns: u16, _rows: u16) {}
     /// The VM is being ended.
     fn ending(&mut self) {}
     /// Time went by.

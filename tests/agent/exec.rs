@@ -173,3 +173,16 @@ fn a_background_command_outlives_its_session_and_one_that_holds_the_output_holds
     wait_until("the background command", || mark.exists());
     assert_eq!(server.stdout("(sleep 1; echo late) & echo soon"), "soon\nlate\n");
 }
+
+/// What the control port tells, for whoever asks.
+#[test]
+fn how_the_session_fares_is_a_subsystem() {
+    let server = Server::start();
+    let output = server.client("ssh").args(["-s", "vm", "status"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let terminal_and_load = "\",\"terminal\":null,\"load\":[";
+    assert!(
+        said.starts_with("{\"session\":\"") && said.contains(terminal_and_load) && said.ends_with("]}\n"),
+        "{said}"
+    );
+}

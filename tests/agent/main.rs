@@ -7,6 +7,7 @@ mod auth;
 mod exec;
 mod files;
 mod forward;
+mod fuzz;
 mod limits;
 mod listen;
 mod support;

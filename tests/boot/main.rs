@@ -89,6 +89,15 @@ fn a_terminal_opens_takes_keys_follows_its_window_and_powers_off_at_exit() {
     let cells = |size: &str| size.split(' ').map(|n| n.parse::<u32>().unwrap()).collect::<Vec<_>>();
     let (first, now) = (cells(&size_at_first), cells(&size));
     assert!(now[0] < first[0] && now[1] < first[1], "{first:?} rows and columns became {now:?}");
+    // The host is told the same.
+    let told = |args: &[&str]| {
+        let output = vm::command(&vm.home).args(args).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<String>()
+    };
+    let size = format!("\"terminal\":{{\"columns\":{},\"rows\":{}}}", now[1], now[0]);
+    let (listed, asked) =
+        (told(&["ps", "--json"]), told(&["exec", "--", "/usr/lib/virtualghost/ghostly-agent", "status"]));
+    assert!(listed.contains(&size) && asked.contains(&size), "{size}: {listed} {asked}");
 
     screen.type_line("exit");
     assert_eq!(vm.wait().code(), Some(0), "{}", vm.said());
