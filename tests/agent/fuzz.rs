@@ -19,7 +19,7 @@ impl client::Handler for Client {
 
     async fn check_server_key(
         &mut self,
-        _: &russh::client::PublicKeyOrCertificate,
+        _: &russh::keys::PublicKeyOrCertificate,
     ) -> Result<bool, Self::Error> {
         Ok(true)
     }
@@ -119,7 +119,7 @@ async fn step(client: &Handle<Client>, channels: &mut Vec<Channel<Msg>>, line: &
         "unix" => channels.push(client.channel_open_direct_streamlocal(text(0)).await.ok()?),
         "forward" => drop(client.tcpip_forward(text(0), number(1)).await.ok()?),
         "forward-unix" => client.streamlocal_forward(text(0)).await.ok()?,
-        "global" => drop(client.send_global_request(text(0), true, bytes(rest)).await.ok()?),
+        "global" => drop(client.send_global_request(text(0), &bytes(rest), true).await.ok()?),
         _ => {
             let channel = channels.last()?;
             match what {

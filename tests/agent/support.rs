@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::unistd::{User, getuid};
@@ -18,6 +20,7 @@ pub struct Server {
     pub address: SocketAddr,
     pub folder: TempDir,
     pub user: String,
+    panicked: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -50,9 +53,17 @@ impl Server {
         let mut line = String::new();
         log.read_line(&mut line).unwrap();
         let address = line.trim().rsplit_once("tcp:").unwrap_or_else(|| panic!("{line}")).1.parse().unwrap();
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::stderr()));
+        let panicked = Arc::new(AtomicBool::new(false));
+        let seen = panicked.clone();
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                // One that a connection causes ends that connection only, so nothing else tells of it.
+                seen.fetch_or(line.contains("panicked at"), Ordering::Relaxed);
+                eprintln!("{line}");
+            }
+        });
 
-        let server = Self { process, address, folder, user: user.to_owned() };
+        let server = Self { process, address, folder, user: user.to_owned(), panicked };
         server.write_config();
         server
     }
@@ -140,6 +151,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if !std::thread::panicking() {
+            assert!(!self.panicked.load(Ordering::Relaxed), "the agent panicked");
+        }
     }
 }
 
