@@ -6,7 +6,6 @@ MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
 CARGO ?= cargo
-GHOSTTY ?=
 # The flavour of the guest; asked for once, and only by the targets that build it.
 FLAVOUR ?= $(eval FLAVOUR := $(shell scripts/default-flavour.sh))$(FLAVOUR)
 
@@ -15,6 +14,8 @@ KERNEL := $(BUILD)/kernel/manifest.json
 AGENT := $(BUILD)/agent/manifest.json
 ROOTFS := $(BUILD)/rootfs/manifest.json
 QEMU := $(BUILD)/qemu/manifest.json
+# The Ghostty that was handed in last, until another is, or none (GHOSTTY=).
+GHOSTTY ?= $(shell cat $(BUILD)/.ghostty 2>/dev/null)
 EXECUTABLE := $(or $(CARGO_TARGET_DIR),target)/release/virtualghost
 
 .PHONY: help
@@ -56,6 +57,7 @@ SETTINGS := $(BUILD)/.settings
 .PHONY: FORCE
 $(SETTINGS): FORCE
 	@mkdir -p $(@D)
+	@$(if $(GHOSTTY),realpath -- '$(GHOSTTY)' >$(BUILD)/.ghostty,rm -f $(BUILD)/.ghostty)
 	@now='$(FLAVOUR) $(if $(GHOSTTY),$(shell sha256sum <"$(GHOSTTY)"))'; \
 	    [ "$$(cat $@ 2>/dev/null)" = "$$now" ] || echo "$$now" >$@
 
@@ -79,6 +81,7 @@ lint: deps-test ## Formatting, clippy, shellcheck, the crates' licences
 	$(CARGO) clippy --all-targets --no-default-features --features agent -- -D warnings
 	shellcheck -x scripts/*.sh scripts/rootfs/*.sh tests/build/*.sh .ci/run
 	scripts/check-licences.sh
+	scripts/check-dependencies.sh
 
 test-build: deps-test build
 	tests/build/licences.sh
