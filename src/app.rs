@@ -108,7 +108,8 @@ fn clean(dry_run: bool) -> Result<ExitCode> {
         lines.push(format!("{done} {} ({})", entry.path.display(), assets::mib(entry.bytes)));
     }
     for entry in &found.kept {
-        let users: Vec<_> = entry.users.iter().map(ToString::to_string).collect();
+        let mut users: Vec<_> = entry.users.iter().map(ToString::to_string).collect();
+        users.sort();
         lines.push(format!("kept {}: in use by {}", entry.path.display(), users.join(", ")));
     }
     if lines.is_empty() {
