@@ -13,6 +13,14 @@ fn help_names_every_command_and_flag() {
         "run",
         "config",
         "clean",
+        "ps",
+        "stop",
+        "logs",
+        "rm",
+        "ssh",
+        "exec",
+        "cp",
+        "ssh-config",
         "--vcpus",
         "--memory",
         "--gpu",
@@ -25,6 +33,8 @@ fn help_names_every_command_and_flag() {
         "--fullscreen",
         "--keyboard",
         "--name",
+        "--ephemeral",
+        "--detach",
         "--dry-run",
         "--verbose",
     ] {
@@ -104,4 +114,36 @@ fn a_bad_flag_is_refused_before_anything_starts() {
         assert!(stderr(&output).contains(said), "{args:?}: {}", stderr(&output));
         home.assert_no_cache();
     }
+}
+
+/// The plan with its reasons, and the command line; the home holds what a shell and QEMU would trip over.
+#[test]
+fn a_dry_run_prints_the_plan_and_the_command_line_and_makes_nothing() {
+    let home = Home::new();
+    let folder = home.path().join("it's, odd");
+    fs::create_dir(&folder).unwrap();
+    let file = |name: &str, at: usize, content: &[u8]| {
+        let mut bytes = vec![0; 4096];
+        bytes[at..at + content.len()].copy_from_slice(content);
+        fs::write(folder.join(name), bytes).unwrap();
+        folder.join(name).display().to_string()
+    };
+    // No more of a bzImage and of an ext4 than is looked at.
+    let kernel = file("bzImage", 0x1fe, b"\x55\xaa\0\0HdrS");
+    let rootfs = file("root.img", 1024 + 0x38, b"\x53\xef");
+    let args = ["--kernel", &kernel, "--rootfs", &rootfs, "--accel", "tcg", "--keyboard", "de", "--dry-run"];
+    let output = home.command(&args).env("VIRTUALGHOST_QEMU", "/bin/true").output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let shown = stdout(&output).replace(&home.path().display().to_string(), "HOME");
+    // Whether this machine has vsock is not ours to say: neither way to the agent is shown.
+    let mut shown = shown.replace(",hostfwd=tcp:127.0.0.1:0-:22", "");
+    if let Some(at) = shown.find(" -device 'vhost-vsock-pci") {
+        let end = at + shown[at..].find("' ").unwrap() + 1;
+        shown.replace_range(at..end, "");
+    }
+    let lines: Vec<_> = shown.lines().filter(|line| !line.starts_with("agent ")).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+    home.assert_no_cache();
+    let left: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["it's, odd"], "something was made");
 }

@@ -1,5 +1,6 @@
 //! A user with an empty home of its own.
 
+use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
@@ -16,6 +17,10 @@ impl Home {
         command.args(args).env_clear().env("HOME", self.0.path());
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
     }
 
     pub fn run(&self, args: &[&str]) -> Output {
