@@ -51,7 +51,7 @@ pub fn launch(
     announce(&spec, parts, &mut status);
     loop {
         status.starts(&spec);
-        match supervise::run(&qemu_launch(&spec, &paths, instance.files()), &mut status, &signals)? {
+        match supervise::run(&qemu_launch(&spec, &paths, &instance), &mut status, &signals)? {
             End::PoweredOff { .. } | End::Stopped { .. } => return Ok(ExitCode::SUCCESS),
             End::Died { reason, tails } => return Err(died(&reason, &tails, instance.files())),
             End::RungFailed { failure, because, .. } => {
@@ -183,12 +183,13 @@ fn instead(before: &VmSpec, now: &VmSpec) -> String {
     }
 }
 
-fn qemu_launch(spec: &VmSpec, paths: &Paths, files: &Files) -> Launch {
-    let channels = channels(spec);
+fn qemu_launch(spec: &VmSpec, paths: &Paths, instance: &Instance) -> Launch {
+    let (channels, files) = (channels(spec), instance.files());
     Launch {
         program: paths.qemu.path.clone(),
         args: qemu::argv(spec, paths, &channels),
         environment: qemu::environment(spec, paths, std::env::vars_os()),
+        lock: Some(instance.lock()),
         channels,
         console_log: files.console_log_path(),
         qemu_log: files.qemu_log_path(),

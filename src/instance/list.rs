@@ -134,7 +134,7 @@ pub fn stop(vms: &Path, vm: &Found, force: bool, patience: Duration) -> Result<(
 pub fn remove(vms: &Path, name: &VmName, home: impl FnOnce() -> Result<()>) -> Result<()> {
     let files = Files::new(vms, name);
     crate::folders::create_private(&files.0)?;
-    let Some(_held) = lock(&files.0.join(LOCK))? else {
+    let Some(_held) = lock(&files)? else {
         return Err(Error::bad_input(format!("{name} is running"))
             .hint(format!("stop it first: virtualghost stop {name}")));
     };

@@ -22,6 +22,7 @@ use crate::units::VmName;
 use anyhow::Context;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const CONSOLE_LOG: &str = "console.log";
@@ -77,7 +78,7 @@ impl Files {
 pub struct Instance {
     name: VmName,
     files: Files,
-    _lock: File,
+    lock: Arc<File>,
 }
 
 impl Instance {
@@ -88,17 +89,22 @@ impl Instance {
     pub fn take(name: &VmName, vms: &Path) -> Result<Self> {
         let files = Files::new(vms, name);
         folders::create_private(&files.0)?;
-        let Some(lock) = lock(&files.0.join(LOCK))? else {
+        let Some(lock) = lock(&files)? else {
             return Err(taken(name, State::load(&files.0).as_ref()));
         };
         sweep(vms);
         for log in [files.console_log_path(), files.qemu_log_path()] {
             File::create(&log).with_context(|| format!("can't write {}", log.display()))?;
         }
-        let this = Self { name: name.clone(), files, _lock: lock };
+        let this = Self { name: name.clone(), files, lock: Arc::new(lock) };
         this.forget();
         keys::make(&this.files.keys_path())?;
         Ok(this)
+    }
+
+    /// The lock on the name, for QEMU to hold it too.
+    pub fn lock(&self) -> Arc<File> {
+        self.lock.clone()
     }
 
     pub fn files(&self) -> &Files {
@@ -157,14 +163,18 @@ fn sweep(vms: &Path) {
     }
 }
 
-/// The lock, or none if another process has it. One that only looks holds it for microseconds, so it is tried
-/// for a moment.
-fn lock(path: &Path) -> Result<Option<File>> {
+/// The lock, or none if a VM has it. A process that only looks holds it for microseconds, and a QEMU whose launcher was
+/// killed for as long as it takes to die; both are waited for.
+fn lock(files: &Files) -> Result<Option<File>> {
     const GLANCE: Duration = Duration::from_millis(100);
-    let until = Instant::now() + GLANCE;
+    const DEATH: Duration = Duration::from_secs(10);
+    let path = files.0.join(LOCK);
+    let start = Instant::now();
     loop {
-        let lock = try_lock(path).with_context(|| format!("can't lock {}", path.display()))?;
-        if lock.is_some() || Instant::now() > until {
+        let lock = try_lock(&path).with_context(|| format!("can't lock {}", path.display()))?;
+        let orphaned = || State::load(&files.0).is_some_and(|state| !state.is_of_live_process());
+        let patience = if lock.is_none() && orphaned() { DEATH } else { GLANCE };
+        if lock.is_some() || start.elapsed() > patience {
             return Ok(lock);
         }
         std::thread::sleep(Duration::from_millis(5));

@@ -35,6 +35,7 @@ impl Child {
             .stderr(Stdio::piped());
         let links = os::Links::new(&launch.channels).with_context(cannot)?;
         links.hand_to(&mut command);
+        let _until_spawned = launch.lock.as_deref().map(|lock| os::share(lock, &mut command));
         os::die_with_launcher(&mut command);
         let mut process = command.spawn().with_context(cannot)?;
         let (console, control) = links.connect();

@@ -48,7 +48,9 @@ use machine::{Action, Event, Machine};
 use readers::Readers;
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -60,6 +62,9 @@ pub struct Launch {
     pub args: Vec<OsString>,
     /// All of QEMU's environment.
     pub environment: Vec<(OsString, OsString)>,
+    /// A lock that QEMU holds too (Unix): it ends with the last of its holders, so no other QEMU has the VM's disk
+    /// before this one is gone, even if the launcher is killed.
+    pub lock: Option<Arc<File>>,
     /// What `args` say of the console and the control port.
     pub channels: Channels,
     /// Where the guest's console and QEMU's standard error are appended to, up to 16 MiB each.

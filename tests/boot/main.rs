@@ -157,18 +157,18 @@ fn vms_share_one_image_and_leave_nothing_behind_however_they_end() {
     assert!(first.wait().success(), "a stop that was asked for is no failure: {}", first.said());
     assert_gone(&qemus);
 
-    let qemus = second.qemus();
-    second.signal(Signal::SIGKILL);
-    assert_eq!(second.wait().signal(), Some(9));
-    assert_gone(&qemus);
-    let overlays = fs::read_dir(vm::shared_cache().join("virtualghost/overlays")).unwrap().count();
-    assert_eq!(overlays, 0, "an overlay was left behind");
-
     let own = own_files(&second.home);
     let before = own.clone().map(|file| digest(&file));
     let mut command = vm::command(&second.home);
     command.args(["--name", "two", "--kernel"]).arg(&own[0]).arg("--rootfs").arg(&own[1]);
+    let qemus = second.qemus();
+    second.signal(Signal::SIGKILL);
+    assert_eq!(second.wait().signal(), Some(9));
+    // At once: the old QEMU may still be dying, with the home disk in its hands.
     let mut third = Vm::spawn(command, second.home.clone());
+    assert_gone(&qemus);
+    let overlays = fs::read_dir(vm::shared_cache().join("virtualghost/overlays")).unwrap().count();
+    assert_eq!(overlays, 0, "an overlay was left behind");
     third.wait_until_ready();
     third.signal(Signal::SIGTERM);
     assert!(third.wait().success(), "{}", third.said());

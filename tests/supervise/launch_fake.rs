@@ -13,6 +13,7 @@ fn main() -> anyhow::Result<()> {
         program,
         args: words.collect::<Vec<OsString>>(),
         environment: std::env::vars_os().collect(),
+        lock: None,
         channels: Channels {
             console: Channel::Descriptor(3),
             control: Channel::Descriptor(4),

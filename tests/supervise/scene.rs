@@ -45,6 +45,7 @@ impl Scene {
             program: example("fake-qemu"),
             args: steps.into_iter().map(Into::into).collect(),
             environment: Vec::new(),
+            lock: None,
             channels: Channels {
                 console: Channel::Descriptor(3),
                 control: Channel::Descriptor(4),

@@ -1,12 +1,13 @@
 //! What Linux and macOS share: inherited sockets, process groups, signals.
 
 use crate::qemu::{Channel, Channels};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
@@ -75,6 +76,24 @@ fn number(channel: &Channel) -> io::Result<RawFd> {
     }
 }
 
+/// Lets the new process hold this open file, too: a lock of flock(2) belongs to the file's description, which both then
+/// share. Keep the result until the process is there.
+pub fn share(file: &File, command: &mut Command) -> io::Result<OwnedFd> {
+    // Above the channels' numbers, which are given away in the new process.
+    const FIRST: RawFd = 16;
+    let copy = fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(FIRST))?;
+    // SAFETY: a new descriptor, and ours.
+    let copy = unsafe { OwnedFd::from_raw_fd(copy) };
+    let number = copy.as_raw_fd();
+    let keep = move || match unsafe { libc::fcntl(number, libc::F_SETFD, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    };
+    // SAFETY: between fork and exec, `keep` makes one system call and allocates nothing.
+    unsafe { command.pre_exec(keep) };
+    Ok(copy)
+}
+
 pub fn terminate(child: &mut Child) {
     // Not reaped yet, so the number is still its own.
     let sent = kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM);
@@ -103,5 +122,29 @@ pub fn keeping_nohup<T>(install: impl FnOnce() -> T) -> T {
             libc::sigaction(libc::SIGHUP, &before, std::ptr::null_mut());
         }
         installed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_lock_ends_with_the_last_of_its_holders() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || {
+            File::options().write(true).create(true).truncate(true).open(folder.path().join("lock")).unwrap()
+        };
+        let lock = open();
+        lock.try_lock().unwrap();
+        let mut command = Command::new("sleep");
+        command.arg("600");
+        let until_spawned = share(&lock, &mut command).unwrap();
+        let mut holder = command.spawn().unwrap();
+        drop((lock, until_spawned));
+        assert!(open().try_lock().is_err(), "it ended with the launcher");
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        open().try_lock().unwrap();
     }
 }
