@@ -410,7 +410,7 @@ test_sshfs() {
 
 # launch NAME: as from a terminal without a screen; sets launcher.
 launch() {
-    vg --display none --name "$1" </dev/null >"$work/launcher.log" 2>&1 &
+    "$executable" --display none --name "$1" </dev/null >"$work/launcher.log" 2>&1 &
     launcher=$!
 }
 # ended STATUS...: the launcher has ended with one of them.
@@ -462,8 +462,8 @@ test_life() {
 
     launch $name
     await is $name ready
-    vg stop $name >/dev/null 2>"$work/stop.1" & one=$!
-    vg stop $name >/dev/null 2>"$work/stop.2" & two=$!
+    "$executable" stop $name >/dev/null 2>"$work/stop.1" & one=$!
+    "$executable" stop $name >/dev/null 2>"$work/stop.2" & two=$!
     check "the first of two that stop it at the same time succeeds" wait $one
     check "and the second" wait $two
     check "the launcher ended well, stopped twice" ended 0
@@ -471,7 +471,7 @@ test_life() {
 
     launch $name
     await is $name ready
-    vg stop $name >/dev/null 2>&1 & one=$!
+    "$executable" stop $name >/dev/null 2>&1 & one=$!
     await is $name stopping
     check "one that stops already is waited for" vg stop $name
     check "the first has succeeded" wait $one
