@@ -77,7 +77,7 @@ lint: deps-test ## Formatting, clippy, shellcheck, the crates' licences
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --all-targets --no-default-features --features agent -- -D warnings
-	shellcheck -x scripts/*.sh scripts/rootfs/*.sh tests/build/*.sh .ci/run
+	shellcheck -x scripts/*.sh scripts/rootfs/*.sh tests/build/*.sh tests/lab/*.sh .ci/run
 	scripts/check-licences.sh
 
 test-build: deps-test build
@@ -100,6 +100,7 @@ test: lint build ## Everything that CI runs
 lab: test ## The long tests too
 	tests/build/rootfs.sh --rebuild
 	LAB=1 tests/build/docker.sh
+	tests/lab/vsock.sh $(EXECUTABLE)
 
 .PHONY: bench
 bench: build ## Measure the launcher against its goals
