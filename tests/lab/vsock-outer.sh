@@ -47,8 +47,6 @@ cid_is_one() { asks "$1" '.agent.vsock | select(. >= 65536)'; }
 plan_says_vsock() { vg --display none --dry-run | grep -E '^agent +vsock' && vg --display none --dry-run | grep -o 'vhost-vsock-pci,guest-cid=[0-9]*'; }
 check "the plan takes vsock where /dev/vhost-vsock opens" plan_says_vsock
 
-# Two VMs at once, so that the second processor has work.
-vg run --display none --vcpus 1 --memory 768 --name other >$work/other.log 2>&1 &
 check "a VM starts, detached, and comes to its prompt" \
     vg run --display none --detach --vcpus 1 --memory 1024 --name inner
 show vg ps
@@ -68,39 +66,42 @@ there() { is "$(vg exec inner -- sha256sum <$work/bytes | cut -d' ' -f1)" "$(sha
 check "4 MiB of standard input arrive as they are" there
 and_back() { vg exec inner -- cat <$work/bytes >$work/back; cmp $work/bytes $work/back; }
 check "and come back as they are" and_back
-no_listener() { ss -Hltnp | tee $work/listeners; [ ! -s $work/listeners ]; }
-check "nothing on this machine listens on TCP" no_listener
-
+vg run --display none --detach --vcpus 1 --memory 768 --name other >$work/other.log 2>&1 &
 check "a second VM has a context id too" soon cid_is_one other
 another() { [ "$cid" != "$(asks other .agent.vsock)" ]; }
 check "which is another" another
-ready() { asks other 'select(.state == "ready") | .name'; }
-check "it comes to its prompt" soon ready
-named() { is "$(vg exec "$1" -- hostname)" "$1"; }
-check "each name reaches its own VM: the first" named inner
-check "and the second" named other
+no_listener() { ss -Hltnp | tee $work/listeners; [ ! -s $work/listeners ]; }
+check "nothing on this machine listens on TCP" no_listener
 
 gone() { ! asks "$1" .name; }
-check "stop powers a VM off" vg stop inner
-check "and it is gone" gone inner
-check "the other goes on" named other
-check "stop --force pulls its plug" vg stop --force other
-wait
-check "and it is gone" gone other
+powered_off() { vg logs "$1" | grep -a 'reboot: Power down'; }
+check "stop ends a VM" vg stop inner
+check "which powered itself off" powered_off inner
+check "and is gone" gone inner
 
 # The context id of a launcher is made from its process id, so it can be taken before.
 cat >$work/taken <<'END'
 perl -e 'open my $device, "+<", "/dev/vhost-vsock" or die $!;
     ioctl $device, 0x4008AF60, pack "Q", 65536 + shift or die $!;  # VHOST_VSOCK_SET_GUEST_CID
-    print "taken\n"; close STDOUT; sleep' $$ >/lab/work/holder &
+    $| = 1; print "taken\n"; sleep' $$ >/lab/work/holder &
 while ! grep -q taken /lab/work/holder; do sleep 1; done
 exec /lab/virtualghost run --display none --vcpus 1 --memory 768 --name taken
 END
 setpriv --reuid=user --regid=user --init-groups bash $work/taken >$work/taken.log 2>&1 </dev/null &
 on_loopback() { asks taken '.agent.port'; }
 check "with a context id that is taken, a VM starts on the loopback" soon on_loopback
-one_line() { is "$(tr '\r' '\n' <$work/taken.log | grep -c vsock)" 1 && grep 'the agent is reached by loopback' $work/taken.log; }
+one_line() {
+    is "$(tr '\r' '\n' <$work/taken.log | grep -c 'vsock')" 1 && grep 'the agent is reached by loopback' $work/taken.log
+}
 check "and one line says so" one_line
 show cat $work/taken.log
-check "it stops" vg stop --force taken
+check "stop --force ends it" vg stop --force taken
+check "and it is gone" gone taken
+
+ready() { asks "$1" 'select(.state == "ready") | .name'; }
+named() { is "$(vg exec "$1" -- hostname)" "$1"; }
+check "the second VM comes to its prompt" soon ready other
+check "its name reaches it" named other
+check "stop ends it" vg stop other
+check "and it is gone" gone other
 finish

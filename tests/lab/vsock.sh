@@ -85,9 +85,11 @@ mkfs.ext4 -q -d "$work/lab" "$work/lab.img"
 rm -rf "$work/lab"
 
 say "the outer VM starts"
+# Its clock counts instructions, one a nanosecond, and not the host's seconds: the limits of the launcher and of
+# systemd mean as much work as they do on a machine, however slow TCG in TCG is and whatever else runs here.
 QEMU_MODULE_DIR=$qemu/lib/qemu timeout --kill-after=10 "$limit" "$qemu/bin/qemu-system-x86_64" \
     -nodefaults -no-user-config -no-reboot -display none -L "$qemu/share/qemu" \
-    -machine q35 -accel tcg,thread=multi,tb-size=1024 -cpu max -smp 2 -m 4096 \
+    -machine q35 -accel tcg,thread=single -icount shift=0,sleep=on -cpu max -m 4096 \
     -kernel "$work/outer/vmlinuz" \
     -append "root=/dev/nvme0n1 ro console=ttyS0 quiet panic=-1 mitigations=off init=/lab-init" \
     -drive "if=none,id=root,format=raw,snapshot=on,file=$work/outer/root.img" -device nvme,drive=root,serial=root \
