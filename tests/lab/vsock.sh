@@ -74,6 +74,7 @@ end() {
 trap end EXIT
 
 key=$(inputs_key "=${suites[*]} $kernel ${packages[*]} $lab_init" "=$(declare -f build private_apt)" "=$SOURCE_DATE_EPOCH")
+# In a subshell, as `cached` has a trap of its own.
 (cached lab-vsock "$key" "$work/outer" build)
 
 # The second disk: what is tested, what tests it, and space for the user's files.
