@@ -104,6 +104,7 @@ lab: test ## The long tests too
 	tests/build/rootfs.sh --rebuild
 	LAB=1 tests/build/docker.sh
 	tests/lab/remote.sh $(EXECUTABLE)
+	tests/lab/vsock.sh $(EXECUTABLE)
 
 .PHONY: bench
 bench: build ## Measure the launcher against its goals
