@@ -3,12 +3,14 @@
 //!
 //! FUZZ_RUNS is how many mutated scripts are played (200), FUZZ_SEED where they start.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{self, Handle, Msg};
-use russh::keys::{PrivateKeyWithHashAlg, load_secret_key};
+use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, load_secret_key};
 use russh::{Channel, Pty, Sig};
+use tokio::task::JoinSet;
 
 use crate::support::{Server, me};
 
@@ -92,12 +94,18 @@ fn bytes(text: &str) -> Vec<u8> {
     out
 }
 
-async fn play(server: &Server, script: &str) -> Option<()> {
+/// Where to come in, and as whom.
+struct Door {
+    address: SocketAddr,
+    user: String,
+    key: Arc<PrivateKey>,
+}
+
+async fn play(door: Arc<Door>, script: String) -> Option<()> {
     let config = client::Config { inactivity_timeout: Some(Duration::from_secs(5)), ..Default::default() };
-    let mut client = client::connect(Arc::new(config), server.address, Client).await.ok()?;
-    let key = Arc::new(load_secret_key(server.path("user"), None).unwrap());
-    let admitted =
-        client.authenticate_publickey(&server.user, PrivateKeyWithHashAlg::new(key, None)).await.ok()?;
+    let mut client = client::connect(Arc::new(config), door.address, Client).await.ok()?;
+    let key = PrivateKeyWithHashAlg::new(door.key.clone(), None);
+    let admitted = client.authenticate_publickey(&door.user, key).await.ok()?;
     assert!(admitted.success(), "the key opens the door");
     let mut channels: Vec<Channel<Msg>> = Vec::new();
     for line in script.lines() {
@@ -161,6 +169,8 @@ fn whatever_a_client_asks_for_the_agent_serves_on() {
     let all = scripts.join("");
     // Sessions are of whoever runs the test; a fuzzed command line must do nothing there.
     let mut server = Server::start_with(&me().name, &[]);
+    let key = Arc::new(load_secret_key(server.path("user"), None).unwrap());
+    let door = Arc::new(Door { address: server.address, user: server.user.clone(), key });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut dice = Dice(seed | 1 << 63);
     let mutants: Vec<_> = (0..runs)
@@ -172,30 +182,12 @@ fn whatever_a_client_asks_for_the_agent_serves_on() {
     let mut played = 0;
     for batch in scripts.iter().chain(&mutants).collect::<Vec<_>>().chunks(8) {
         played += runtime.block_on(async {
-            let played = futures(batch.iter().map(|script| play(&server, script))).await;
-            played.into_iter().flatten().count()
+            let scripts = batch.iter().map(|&script| play(door.clone(), script.clone()));
+            scripts.collect::<JoinSet<_>>().join_all().await.into_iter().flatten().count()
         });
         assert!(server.is_running(), "seed {seed}: one of these ended the agent:\n{batch:#?}");
     }
     assert_eq!(server.stdout("echo fine"), "fine\n");
     println!("{played} of {} scripts played to their end", scripts.len() + runs);
     assert!(played > runs / 2, "only {played} were let in");
-}
-
-/// All of them, side by side on this thread.
-async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let mut all: Vec<_> = all.map(Box::pin).collect();
-    let mut done: Vec<Option<T>> = all.iter().map(|_| None).collect();
-    std::future::poll_fn(|context| {
-        for (future, done) in all.iter_mut().zip(&mut done) {
-            if done.is_none() {
-                if let std::task::Poll::Ready(value) = future.as_mut().poll(context) {
-                    *done = Some(value);
-                }
-            }
-        }
-        if done.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }
