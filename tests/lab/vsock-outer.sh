@@ -32,11 +32,12 @@ vg() { setpriv --reuid=user --regid=user --init-groups --inh-caps=-all /lab/virt
 # asks NAME FILTER: one thing that `ps --json` tells of a VM.
 asks() { vg ps --json | jq -er --arg name "$1" ".[] | select(.name == \$name) | $2"; }
 show() { printf -- '--- %s\n' "$*"; "$@" 2>&1 | tail -25; }
-soon() { # soon COMMAND…: within ten minutes
+# soon COMMAND…: within ten minutes. Seldom tried, as each try takes time from the VM that is waited for.
+soon() {
     local i
-    for ((i = 0; i < 600; i++)); do
+    for ((i = 0; i < 120; i++)); do
         if "$@" >/dev/null 2>&1; then return 0; fi
-        sleep 1
+        sleep 5
     done
     "$@"
 }

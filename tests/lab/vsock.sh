@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests the way to a VM's agent through vsock, on a machine of the test's own that has /dev/vhost-vsock: an outer VM
 # with Debian's cloud kernel, in which EXECUTABLE runs as a user would run it and starts inner VMs.
-# Usage: tests/lab/vsock.sh EXECUTABLE      (TCG in TCG: about a quarter of an hour)
+# Usage: tests/lab/vsock.sh EXECUTABLE      (TCG in TCG: about ten minutes of one processor)
 #
 # What is checked stands in vsock-outer.sh, which is the outer VM's init; its lines come out on the serial console.
 # The outer root is kept in the build cache (lab-vsock/), with the versions that Debian had when it was made.
