@@ -1,6 +1,6 @@
 //! The VMs that run: found by their locks, stopped through their launchers.
 
-use super::{Files, LOCK, Phase, State, lock, process, try_lock};
+use super::{Files, LOCK, Phase, STOP_LOCK, State, lock, process, try_lock};
 use crate::error::{Error, Result};
 use crate::units::VmName;
 use anyhow::Context;
@@ -66,8 +66,8 @@ fn names(found: &[Found]) -> String {
     found.iter().map(|vm| vm.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// Powers the VM off, or with `force` pulls its plug, and returns when it is gone. One that is stopping already is
-/// only waited for.
+/// Powers the VM off, or with `force` pulls its plug, and returns when it is gone. One that is stopping already, or is
+/// being stopped by another process, is only waited for: a launcher takes a second request for `force`.
 ///
 /// # Errors
 /// It is still there after `patience`.
@@ -84,8 +84,17 @@ pub fn stop(vms: &Path, vm: &Found, force: bool, patience: Duration) -> Result<(
             std::thread::sleep(Duration::from_millis(20));
         }
     };
-    // A launcher tells its state as soon as it has its name.
-    let mut state = vm.state.clone();
+    let still_there = || {
+        Error::bad_input(format!("{} is still running", vm.name))
+            .hint(format!("pull its plug: virtualghost stop --force {}", vm.name))
+    };
+    // Held until the VM is gone. Where it can't be made, the VM is stopped all the same.
+    let asking = try_lock(&vm.files.0.join(STOP_LOCK));
+    if !force && matches!(asking, Ok(None)) {
+        return if ends(patience) { Ok(()) } else { Err(still_there()) };
+    }
+    // Read once nobody else asks. A launcher tells its state as soon as it has its name.
+    let mut state = running(vms, &vm.name).and_then(|vm| vm.state);
     for _ in 0..100 {
         if state.is_some() || ends(Duration::from_millis(20)) {
             break;
@@ -110,11 +119,7 @@ pub fn stop(vms: &Path, vm: &Found, force: bool, patience: Duration) -> Result<(
         ask()?;
     }
     if !force {
-        return match ends(patience) {
-            true => Ok(()),
-            false => Err(Error::bad_input(format!("{} is still running", vm.name))
-                .hint(format!("pull its plug: virtualghost stop --force {}", vm.name))),
-        };
+        return if ends(patience) { Ok(()) } else { Err(still_there()) };
     }
     // A second request means at once; a launcher that hears none is killed, and takes QEMU with it.
     if !ends(Duration::from_millis(300)) {

@@ -28,6 +28,8 @@ use std::time::{Duration, Instant};
 const CONSOLE_LOG: &str = "console.log";
 const QEMU_LOG: &str = "qemu.log";
 const LOCK: &str = "lock";
+/// Held by the process that stops the VM.
+const STOP_LOCK: &str = "stop.lock";
 const KEYS: &str = "keys";
 const SSH_CONFIG: &str = "ssh-config";
 

@@ -71,3 +71,18 @@ fn a_running_vm_is_not_removed() {
     remove(folder.path(), &name("web"), || Ok(())).unwrap();
     assert!(!folder.path().join("web").exists());
 }
+
+#[test]
+fn a_vm_that_another_process_stops_is_only_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let vms = folder.path();
+    let web = Instance::take(&name("web"), vms).unwrap();
+    // Were it asked to stop, this process would end.
+    web.tell(&state());
+    let vm = running(vms, &name("web")).unwrap();
+    let _other = try_lock(&vm.files.0.join(STOP_LOCK)).unwrap().unwrap();
+    let refusal = stop(vms, &vm, false, Duration::from_millis(10)).unwrap_err().to_string();
+    assert!(refusal.contains("web is still running") && refusal.contains("--force"), "{refusal}");
+    drop(web);
+    stop(vms, &vm, false, Duration::ZERO).unwrap();
+}
