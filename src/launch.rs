@@ -78,7 +78,7 @@ struct Told<'a> {
 impl Told<'_> {
     fn starts(&mut self, spec: &VmSpec) {
         self.state.runs_on(spec.accelerator.value, spec.gpu.value);
-        self.state.agent = match agent(spec) {
+        self.state.channel = match agent(spec) {
             Agent::Vsock { cid } => Some(AgentAddress::Vsock(cid)),
             Agent::Loopback => None,
         };
@@ -109,7 +109,7 @@ impl Status for Told<'_> {
     }
 
     fn reachable(&mut self, port: u16) {
-        self.state.agent = Some(AgentAddress::Port(port));
+        self.state.channel = Some(AgentAddress::Port(port));
         self.instance.tell(&self.state);
     }
 

@@ -28,7 +28,7 @@ pub fn ps(as_json: bool) -> Result<ExitCode> {
     if found.is_empty() {
         return print("no VM is running");
     }
-    let head = ["NAME", "STATE", "PID", "ACCEL", "GPU", "AGENT", "SINCE", "READY AFTER"].map(str::to_owned);
+    let head = ["NAME", "STATE", "PID", "ACCEL", "GPU", "CHANNEL", "SINCE", "READY AFTER"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(head).chain(found.iter().map(row)).collect();
     let widths: Vec<_> = (0..rows[0].len())
         .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
@@ -50,7 +50,7 @@ fn row(vm: &Found) -> [String; 8] {
         state.pid.to_string(),
         state.accelerator.clone(),
         state.gpu.clone(),
-        state.agent.map(|address| address.to_string()).unwrap_or_default(),
+        state.channel.map(|address| address.to_string()).unwrap_or_default(),
         state.since.clone(),
         state.ready_after.map(|seconds| format!("{seconds:.1} s")).unwrap_or_default(),
     ]

@@ -66,7 +66,7 @@ pub struct State {
     pub accelerator: String,
     pub gpu: String,
     /// Not known before QEMU has chosen a port.
-    pub agent: Option<AgentAddress>,
+    pub channel: Option<AgentAddress>,
     /// The launch, as RFC 3339 has it, in UTC.
     pub since: String,
     /// Seconds from the launch to the first prompt.
@@ -86,7 +86,7 @@ impl State {
             pid_started: process::started(pid).unwrap_or_default(),
             accelerator: String::new(),
             gpu: String::new(),
-            agent: None,
+            channel: None,
             since: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             ready_after: None,
             terminal: None,
@@ -99,7 +99,7 @@ impl State {
     pub fn runs_on(&mut self, accelerator: Accelerator, gpu: GpuMode) {
         self.accelerator = accelerator.to_string().to_lowercase();
         self.gpu = gpu.to_string();
-        self.agent = None;
+        self.channel = None;
     }
 
     pub fn is_ready_after(&mut self, elapsed: Duration) {

@@ -59,7 +59,7 @@ fn reach(vms: &Path, name: &VmName) -> Result<(Box<dyn Stream>, Vec<u8>)> {
     let until = Instant::now() + BOOT;
     loop {
         let vm = instance::find(vms, Some(name))?;
-        if let Some(address) = vm.state.and_then(|state| state.agent) {
+        if let Some(address) = vm.state.and_then(|state| state.channel) {
             match greeted(address) {
                 Ok(reached) => return Ok(reached),
                 Err(e) => tracing::debug!("{address} does not answer yet: {e}"),

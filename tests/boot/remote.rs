@@ -66,7 +66,7 @@ fn a_vm_is_entered_copied_to_listed_and_stopped_and_its_home_outlives_a_killed_q
         found[0].clone()
     };
     let state = start();
-    assert!(state["agent"]["port"].is_u64() || state["agent"]["vsock"].is_u64(), "{state}");
+    assert!(state["channel"]["port"].is_u64() || state["channel"]["vsock"].is_u64(), "{state}");
     assert!(state["ready_after"].as_f64().unwrap() > 0.0, "{state}");
 
     // Words as they are, the status, and every byte both ways.

@@ -62,7 +62,7 @@ equal() { [ "$1" = "$2" ] || { echo "\"$1\" is not \"$2\"" && false; }; }
 all() { local p; for p in "$@"; do wait "$p" || return; done; }
 
 # Which VM's agent is reached how: these tests are of the forwarded port.
-over_loopback() { told lab .agent.port >/dev/null; }
+over_loopback() { told lab .channel.port >/dev/null; }
 
 # --- Who comes in -----------------------------------------------------------------------------------------------
 
@@ -438,7 +438,7 @@ test_life() {
     check "it is not listed any more" not_listed $name
 
     launch $name
-    await told $name .agent
+    await told $name .channel
     qemu=$(qemu_of "$launcher")
     check "ps tells the launcher's process" equal "$(told $name .pid)" "$launcher"
     check "and that it boots" is $name booting
@@ -485,7 +485,7 @@ test_life() {
     check "and QEMU is gone, by force" gone "$qemu"
 
     launch $name
-    await told $name .agent
+    await told $name .channel
     check "stop --force while it boots" vg stop --force $name
     check "its launcher ended well, by force while it booted" ended 0
 

@@ -43,7 +43,7 @@ soon() {
 }
 
 is() { [ "$1" = "$2" ] || { echo "\"$1\", not \"$2\"" && return 1; }; }
-cid_is_one() { asks "$1" '.agent.vsock | select(. >= 65536)'; }
+cid_is_one() { asks "$1" '.channel.vsock | select(. >= 65536)'; }
 
 plan_says_vsock() { vg --display none --dry-run | grep -E '^agent +vsock' && vg --display none --dry-run | grep -o 'vhost-vsock-pci,guest-cid=[0-9]*'; }
 check "the plan takes vsock where /dev/vhost-vsock opens" plan_says_vsock
@@ -52,7 +52,7 @@ check "a VM starts, detached, and comes to its prompt" \
     vg run --display none --detach --vcpus 1 --memory 1024 --name inner
 show vg ps
 check "ps tells that its agent is at a context id" cid_is_one inner
-cid=$(asks inner .agent.vsock)
+cid=$(asks inner .channel.vsock)
 
 hello() { is "$(vg exec inner -- sh -c 'echo "hello from $(id -un)"')" "hello from ghost"; }
 check "exec gives a program's output" hello
@@ -69,7 +69,7 @@ and_back() { vg exec inner -- cat <$work/bytes >$work/back; cmp $work/bytes $wor
 check "and come back as they are" and_back
 vg run --display none --detach --vcpus 1 --memory 768 --name other >$work/other.log 2>&1 &
 check "a second VM has a context id too" soon cid_is_one other
-another() { [ "$cid" != "$(asks other .agent.vsock)" ]; }
+another() { [ "$cid" != "$(asks other .channel.vsock)" ]; }
 check "which is another" another
 no_listener() { ss -Hltnp | tee $work/listeners; [ ! -s $work/listeners ]; }
 check "nothing on this machine listens on TCP" no_listener
@@ -89,7 +89,7 @@ while ! grep -q taken /lab/work/holder; do sleep 1; done
 exec /lab/virtualghost run --display none --vcpus 1 --memory 768 --name taken
 END
 setpriv --reuid=user --regid=user --init-groups bash $work/taken >$work/taken.log 2>&1 </dev/null &
-on_loopback() { asks taken '.agent.port'; }
+on_loopback() { asks taken '.channel.port'; }
 check "with a context id that is taken, a VM starts on the loopback" soon on_loopback
 one_line() {
     is "$(tr '\r' '\n' <$work/taken.log | grep -c 'vsock')" 1 && grep 'the agent is reached by loopback' $work/taken.log
