@@ -15,7 +15,7 @@ use anyhow::Context;
 use std::fmt::Write;
 use std::fs;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// # Errors
 /// The name is taken, the parts can't be unpacked, a forced choice failed, or the VM died.
@@ -27,8 +27,10 @@ pub fn launch(
     folders: &Folders,
     shell_here: bool,
 ) -> Result<ExitCode> {
+    let launched = Instant::now();
     let instance = Instance::take(&spec.name, &folders.vms_path())?;
-    instance.tell(&State::new(&spec));
+    let state = State::new(&spec);
+    instance.tell(&state);
     let shell = write_ssh_config(&spec, instance.files(), folders)?;
     if let Home::Kept(size) = spec.home {
         HomeDisk::at(folders.home_path(&spec.name)).prepare(size)?;
@@ -44,7 +46,8 @@ pub fn launch(
     let mut status = Told {
         shown: supervise::for_stderr(),
         instance: &instance,
-        state: State::new(&spec),
+        launched,
+        state,
         shell: shell_here.then_some(shell),
         signals: signals.clone(),
     };
@@ -69,6 +72,7 @@ pub fn launch(
 struct Told<'a> {
     shown: Box<dyn Status>,
     instance: &'a Instance,
+    launched: Instant,
     state: State,
     /// What runs in this terminal once the session is there, and whose end is the VM's.
     shell: Option<Command>,
@@ -101,7 +105,8 @@ impl Status for Told<'_> {
     fn stage(&mut self, stage: Stage, elapsed: Duration) {
         self.shown.stage(stage, elapsed);
         if stage == Stage::Ready {
-            self.state.is_ready_after(elapsed);
+            // Not `elapsed`, which begins anew with each rung.
+            self.state.is_ready_after(self.launched.elapsed());
             self.instance.tell(&self.state);
             self.instance.drop_guest_keys();
             self.open_shell();
