@@ -73,6 +73,7 @@ impl Parts {
 fn own_file(source: &Source, check: fn(&Path) -> anyhow::Result<()>) -> Result<Option<PathBuf>> {
     let Source::File(path) = source else { return Ok(None) };
     let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
-    check(&path).map_err(|cause| Error { kind: Kind::BadInput, cause, hint: None })?;
+    let hint = "give another path, or leave the setting out to take what the executable carries";
+    check(&path).map_err(|cause| Error { kind: Kind::BadInput, cause, hint: Some(hint.to_owned()) })?;
     Ok(Some(path))
 }
