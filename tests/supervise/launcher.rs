@@ -1,7 +1,7 @@
 //! The launcher as a process of its own: signalled and killed.
 
 use crate::scene::{BOOT, eventually, example, is_gone, pid_in};
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io::Read;
@@ -10,8 +10,17 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
+/// As a terminal starts it: whoever runs the tests may have nohup's ignored SIGHUP to hand down.
 fn launcher() -> Command {
-    Command::new(example("launch-fake"))
+    let mut launcher = Command::new(example("launch-fake"));
+    let hears_sighup = || {
+        // SAFETY: the default action is no handler of ours.
+        unsafe { signal(Signal::SIGHUP, SigHandler::SigDfl) }?;
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes one system call and allocates nothing.
+    unsafe { launcher.pre_exec(hears_sighup) };
+    launcher
 }
 
 /// As soon as the launcher knows that the session is ready.
