@@ -5,12 +5,14 @@ use crate::assets::{self, Blobs, progress};
 use crate::cli::{Cli, Command, ConfigArgs, RunArgs};
 use crate::config::{Config, Layer, template};
 use crate::detach;
+use crate::doctor::{self, Patient};
 use crate::error::{Error, Result};
 use crate::folders::{self, Folders};
-use crate::host;
+use crate::host::{self, HostFacts};
 use crate::instance;
 use crate::launch;
-use crate::parts::Parts;
+use crate::learnt::Learnt;
+use crate::parts::{self, Parts};
 use crate::plan::{self, Home, VmSpec};
 use crate::remote;
 use crate::units::VmName;
@@ -41,6 +43,8 @@ pub fn main(blobs: &'static Blobs) -> ExitCode {
         Some(Command::Cp { paths }) => vms::cp(paths),
         Some(Command::SshConfig { name }) => vms::ssh_config(name.as_ref()),
         Some(Command::Proxy { name }) => vms::proxy(name),
+        Some(Command::Doctor { json, forget }) => doctor(*json, *forget, blobs),
+        Some(Command::Gl) => Ok(doctor::print_gl()),
         Some(Command::Clean { dry_run }) => clean(*dry_run),
     };
     done.unwrap_or_else(|error| {
@@ -52,7 +56,9 @@ pub fn main(blobs: &'static Blobs) -> ExitCode {
 fn run(args: &RunArgs, blobs: &'static Blobs) -> Result<ExitCode> {
     let folders = Folders::find()?;
     let config = merged_config(&folders, args.layer())?;
-    let facts = host::probe();
+    let probed = host::probe();
+    let learnt = learnt(&folders, &probed, &config, blobs);
+    let facts = learnt.apply(probed);
     let name = match &args.name {
         Some(name) => name.clone(),
         None if args.ephemeral => instance::ephemeral_name(),
@@ -72,7 +78,53 @@ fn run(args: &RunArgs, blobs: &'static Blobs) -> Result<ExitCode> {
     if shell_here {
         remote::check_client()?;
     }
-    launch::launch(facts, &config, spec, &parts, &folders, shell_here)
+    launch::launch(launch::Request {
+        facts: facts.clone(),
+        config: &config,
+        spec,
+        parts: &parts,
+        folders: &folders,
+        learnt,
+        shell_here,
+    })
+    .map_err(|error| error.examined(&doctor::after_failure(&config, &parts, &folders, &facts)))
+}
+
+/// What failed before with this executable's QEMU.
+fn learnt(folders: &Folders, facts: &HostFacts, config: &Config, blobs: &'static Blobs) -> Learnt {
+    let identity = parts::identity(&config.qemu.value, blobs);
+    Learnt::load(&folders.learnt_path(), &facts.machine, &identity)
+}
+
+/// A configuration that can't be read is a finding, and the rest is examined with the defaults.
+fn doctor(json: bool, forget: bool, blobs: &'static Blobs) -> Result<ExitCode> {
+    let folders = Folders::find()?;
+    let config = merged_config(&folders, Layer::default());
+    let defaults = Config::merge([]);
+    let settings = config.as_ref().unwrap_or(&defaults);
+    let facts = host::probe();
+    let mut learnt = learnt(&folders, &facts, settings, blobs);
+    if forget {
+        learnt.forget()?;
+        return print("nothing is left out at the next start");
+    }
+    let home = Home::Kept(settings.home_size.value);
+    let planned = plan::plan(&learnt.apply(facts.clone()), settings, &VmName::default(), home)
+        .map_err(Error::from)
+        .and_then(|spec| Ok((Parts::check(&spec, blobs)?, spec)));
+    let report = doctor::examine(&Patient {
+        facts: &facts,
+        config: &config,
+        planned: planned.as_ref().map(|(parts, spec)| (spec, parts)),
+        folders: &folders,
+        learnt: &learnt,
+    });
+    if json {
+        print(report.json())?
+    } else {
+        print(&report)?
+    };
+    Ok(report.exit_code())
 }
 
 /// The plan with its reasons, then QEMU's command line as a shell would take it.

@@ -107,6 +107,18 @@ pub enum Command {
     /// Connect standard input and output with a VM's SSH server (for OpenSSH's ProxyCommand)
     #[command(hide = true)]
     Proxy { name: VmName },
+    /// Examine what a launch would meet on this machine, and say what to type
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Forget what failed at earlier starts, so that it is tried again
+        #[arg(long, conflicts_with = "json")]
+        forget: bool,
+    },
+    /// Print OpenGL's renderer and version (for doctor, which starts this)
+    #[command(hide = true)]
+    Gl,
     /// Remove the extracted kernel, root filesystem and QEMU from the cache (never a home)
     Clean {
         /// Only list what would be removed
@@ -213,6 +225,9 @@ impl RunArgs {
             rootfs: file("rootfs", &self.rootfs),
             qemu: None,
             home_size: None,
+            life_timeout: None,
+            ready_timeout: None,
+            tcg_patience: None,
             poweroff_timeout: None,
         }
     }

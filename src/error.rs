@@ -2,6 +2,7 @@
 //! causes, and what to type next. Every command returns [`Error`]; only `main` prints it.
 
 use crate::config::ConfigError;
+use crate::doctor::Finding;
 use crate::plan::PlanError;
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ pub enum Kind {
 pub struct Error {
     pub kind: Kind,
     pub cause: anyhow::Error,
+    /// What else is not as it should be, each with its fix.
+    pub findings: Vec<Finding>,
     /// What to type or change next, one sentence.
     pub hint: Option<String>,
 }
@@ -30,7 +33,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub fn new(kind: Kind, message: impl Display) -> Self {
-        Self { kind, cause: anyhow::anyhow!("{message}"), hint: None }
+        Self { kind, cause: anyhow::anyhow!("{message}"), findings: Vec::new(), hint: None }
+    }
+
+    pub fn caused(kind: Kind, cause: anyhow::Error, hint: impl Into<String>) -> Self {
+        Self { kind, cause, findings: Vec::new(), hint: Some(hint.into()) }
     }
 
     pub fn bad_input(message: impl Display) -> Self {
@@ -42,6 +49,12 @@ impl Error {
         self
     }
 
+    /// What a look at the machine found, for a launch that failed.
+    pub fn examined(mut self, findings: &[Finding]) -> Self {
+        self.findings = findings.to_vec();
+        self
+    }
+
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.kind as u8)
     }
@@ -49,7 +62,7 @@ impl Error {
 
 impl From<anyhow::Error> for Error {
     fn from(cause: anyhow::Error) -> Self {
-        Self { kind: Kind::Failed, cause, hint: None }
+        Self { kind: Kind::Failed, cause, findings: Vec::new(), hint: None }
     }
 }
 
@@ -62,7 +75,7 @@ impl From<ConfigError> for Error {
             }
             ConfigError::Environment { .. } => "correct or unset that variable",
         };
-        Self { kind: Kind::BadInput, cause: error.into(), hint: Some(hint.to_owned()) }
+        Self::caused(Kind::BadInput, error.into(), hint)
     }
 }
 
@@ -70,14 +83,17 @@ impl From<ConfigError> for Error {
 impl From<PlanError> for Error {
     fn from(error: PlanError) -> Self {
         let hint = error.hint().to_owned();
-        Self { kind: Kind::BadInput, cause: error.into(), hint: Some(hint) }
+        Self::caused(Kind::BadInput, error.into(), hint)
     }
 }
 
-/// `error: WHAT: WHY`, then `hint: NEXT`.
+/// `error: WHAT: WHY`, what was found, then `hint: NEXT`.
 impl Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "error: {:#}", self.cause)?;
+        for finding in &self.findings {
+            write!(f, "\n{finding}")?;
+        }
         match &self.hint {
             Some(hint) => write!(f, "\nhint: {hint}"),
             None => Ok(()),

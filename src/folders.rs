@@ -49,6 +49,11 @@ impl Folders {
         self.vms_path().with_file_name("ssh-config")
     }
 
+    /// What failed starts taught.
+    pub fn learnt_path(&self) -> PathBuf {
+        self.vms_path().with_file_name("learnt.json")
+    }
+
     /// The disks that keep the VMs' homes: the only thing here that can't be made again.
     pub fn home_path(&self, name: &VmName) -> PathBuf {
         self.0.data_local_dir().join("homes").join(format!("{name}.img"))

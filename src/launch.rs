@@ -1,32 +1,40 @@
 //! A launch, from a plan to the end of its VM: takes the name, installs the parts, supervises QEMU, and
 //! goes down a rung when one turns out not to bear.
 
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::error::{Error, Kind, Result};
 use crate::folders::{self, Folders};
 use crate::host::{Accelerator, HostFacts, Os, Rung};
 use crate::instance::{self, AgentAddress, Files, Home as HomeDisk, Instance, Phase, State, TerminalSize};
+use crate::learnt::Learnt;
 use crate::parts::Parts;
-use crate::plan::{self, AgentLink, Home, VmSpec, Window};
+use crate::plan::{self, AgentLink, GpuMode, Home, Patience, VmSpec, Window};
 use crate::qemu::{self, Agent, Channel, Channels, Paths};
 use crate::remote;
-use crate::supervise::{self, End, Failure, Launch, Limits, Signals, Stage, Status, Tails};
+use crate::supervise::{self, End, Failure, Launch, Limits, Rungs, Signals, Stage, Status, Tails};
 use anyhow::Context;
 use std::fmt::Write;
 use std::fs;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+/// What is launched, and what is known before.
+pub struct Request<'a> {
+    pub facts: HostFacts,
+    pub config: &'a Config,
+    /// The plan made of the two.
+    pub spec: VmSpec,
+    pub parts: &'a Parts,
+    pub folders: &'a Folders,
+    pub learnt: Learnt,
+    /// The session is to open in this terminal.
+    pub shell_here: bool,
+}
+
 /// # Errors
 /// The name is taken, the parts can't be unpacked, a forced choice failed, or the VM died.
-pub fn launch(
-    mut facts: HostFacts,
-    config: &Config,
-    mut spec: VmSpec,
-    parts: &Parts,
-    folders: &Folders,
-    shell_here: bool,
-) -> Result<ExitCode> {
+pub fn launch(request: Request<'_>) -> Result<ExitCode> {
+    let Request { mut facts, config, mut spec, parts, folders, learnt, shell_here } = request;
     let launched = Instant::now();
     let instance = Instance::take(&spec.name, &folders.vms_path())?;
     let state = State::new(&spec);
@@ -50,6 +58,9 @@ pub fn launch(
         state,
         shell: shell_here.then_some(shell),
         signals: signals.clone(),
+        learnt,
+        fallen: Vec::new(),
+        window: spec.window.value,
     };
     announce(&spec, parts, &mut status);
     loop {
@@ -60,6 +71,7 @@ pub fn launch(
             End::RungFailed { failure, because, .. } => {
                 let rung = rung(failure, &spec);
                 facts = facts.without(rung, &because);
+                status.fallen.push((rung, because.clone()));
                 let lower = plan::plan(&facts, config, &spec.name, spec.home)?;
                 status.say(&format!("{rung} does not work here: {because}; {}", instead(&spec, &lower)));
                 spec = lower;
@@ -77,16 +89,38 @@ struct Told<'a> {
     /// What runs in this terminal once the session is there, and whose end is the VM's.
     shell: Option<Command>,
     signals: Signals,
+    learnt: Learnt,
+    /// What did not bear in this launch.
+    fallen: Vec<(Rung, String)>,
+    window: Window,
 }
 
 impl Told<'_> {
     fn starts(&mut self, spec: &VmSpec) {
+        self.window = spec.window.value;
         self.state.runs_on(spec.accelerator.value, spec.gpu.value);
         self.state.channel = match agent(spec) {
             Agent::Vsock { cid } => Some(AgentAddress::Vsock(cid)),
             Agent::Loopback => None,
         };
         self.instance.tell(&self.state);
+    }
+
+    /// The launch came up on the rungs that are left. Where no window came up at all the session was at fault, not
+    /// OpenGL or a toolkit; and a context id that is taken says nothing about the next.
+    fn learn(&mut self) {
+        let worth = |rung: &Rung| match rung {
+            Rung::Accelerator(_) => true,
+            Rung::Gl | Rung::Window(_) => self.window != Window::None,
+            Rung::Vsock => false,
+        };
+        let lessons: Vec<_> = self.fallen.iter().filter(|(rung, _)| worth(rung)).collect();
+        if lessons.is_empty() {
+            return;
+        }
+        if let Err(e) = self.learnt.learn(lessons.iter().map(|(rung, because)| (*rung, because.as_str()))) {
+            tracing::warn!("the next start will try {} again: {e:#}", lessons[0].0);
+        }
     }
 
     fn open_shell(&mut self) {
@@ -109,6 +143,7 @@ impl Status for Told<'_> {
             self.state.is_ready_after(self.launched.elapsed());
             self.instance.tell(&self.state);
             self.instance.drop_guest_keys();
+            self.learn();
             self.open_shell();
         }
     }
@@ -171,7 +206,7 @@ fn rung(failure: Failure, spec: &VmSpec) -> Rung {
     match failure {
         Failure::Accelerator => Rung::Accelerator(spec.accelerator.value),
         Failure::Gl => Rung::Gl,
-        Failure::Window => Rung::Window,
+        Failure::Window => Rung::Window(spec.window.value),
         Failure::Vsock => Rung::Vsock,
     }
 }
@@ -190,21 +225,28 @@ fn instead(before: &VmSpec, now: &VmSpec) -> String {
 
 fn qemu_launch(spec: &VmSpec, paths: &Paths, instance: &Instance) -> Launch {
     let (channels, files) = (channels(spec), instance.files());
+    let Patience { life, ready, poweroff } = spec.patience;
     Launch {
         program: paths.qemu.path.clone(),
         args: qemu::argv(spec, paths, &channels),
         environment: qemu::environment(spec, paths, std::env::vars_os()),
         lock: Some(instance.lock()),
         channels,
-        console_log: files.console_log_path(),
-        qemu_log: files.qemu_log_path(),
-        accelerated: spec.accelerator.value != Accelerator::Tcg,
-        limits: Limits { poweroff: Duration::from_secs(spec.poweroff_timeout.get()), ..Limits::default() },
+        console_log: Some(files.console_log_path()),
+        qemu_log: Some(files.qemu_log_path()),
+        rungs: Rungs {
+            accelerator: spec.accelerator.value != Accelerator::Tcg,
+            gl: spec.gpu.value == GpuMode::Virgl,
+            window: spec.window.value != Window::None,
+        },
+        // An image of the user's own may know nothing of us.
+        tells_session: spec.rootfs == Source::Embedded,
+        limits: Limits { life, ready, poweroff, ..Limits::default() },
     }
 }
 
 /// Where the guest's console and control port meet the launcher.
-fn channels(spec: &VmSpec) -> Channels {
+pub fn channels(spec: &VmSpec) -> Channels {
     match spec.os {
         Os::Linux | Os::MacOs => {
             Channels { console: Channel::Descriptor(3), control: Channel::Descriptor(4), agent: agent(spec) }

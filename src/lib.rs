@@ -21,6 +21,8 @@ pub mod config;
 #[cfg(feature = "launcher")]
 pub mod detach;
 #[cfg(feature = "launcher")]
+pub mod doctor;
+#[cfg(feature = "launcher")]
 pub mod error;
 #[cfg(feature = "launcher")]
 pub mod folders;
@@ -30,6 +32,8 @@ pub mod host;
 pub mod instance;
 #[cfg(feature = "launcher")]
 pub mod launch;
+#[cfg(feature = "launcher")]
+pub mod learnt;
 #[cfg(feature = "launcher")]
 pub mod parts;
 #[cfg(feature = "launcher")]

@@ -63,6 +63,25 @@ impl Parts {
         Ok(Some(installed))
     }
 
+    /// Whether a start would have nothing to unpack.
+    pub fn are_there(&self, cache: &Path) -> bool {
+        self.payload.as_ref().is_none_or(|payload| payload.is_installed(cache).unwrap_or(false))
+    }
+
+    /// What a start would unpack.
+    pub fn bytes_to_unpack(&self, cache: &Path) -> u64 {
+        match &self.payload {
+            Some(payload) if !self.are_there(cache) => payload.unpacked_bytes(),
+            _ => 0,
+        }
+    }
+
+    /// The unpacked files that are not as packed; None where nothing is unpacked. Reads them all.
+    pub fn damaged_files(&self, cache: &Path) -> Option<Result<Vec<PathBuf>>> {
+        let payload = self.payload.as_ref().filter(|payload| payload.is_unpacked(cache))?;
+        Some(payload.damaged_files(cache).map_err(Error::from))
+    }
+
     /// What stands in for Ghostty in this image, if another terminal does.
     pub fn other_terminal(&self) -> Option<&str> {
         let image = self.payload.as_ref().filter(|_| self.rootfs.is_none())?.rootfs();
@@ -70,10 +89,19 @@ impl Parts {
     }
 }
 
+/// Stands for the QEMU that this executable starts, and its version.
+pub fn identity(qemu: &Source, blobs: &'static Blobs) -> String {
+    let which = match qemu {
+        Source::File(path) => path.display().to_string(),
+        Source::Embedded => assets::digest(blobs).unwrap_or_default(),
+    };
+    format!("{} {which}", env!("CARGO_PKG_VERSION"))
+}
+
 fn own_file(source: &Source, check: fn(&Path) -> anyhow::Result<()>) -> Result<Option<PathBuf>> {
     let Source::File(path) = source else { return Ok(None) };
     let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
     let hint = "give another path, or leave the setting out to take what the executable carries";
-    check(&path).map_err(|cause| Error { kind: Kind::BadInput, cause, hint: Some(hint.to_owned()) })?;
+    check(&path).map_err(|cause| Error::caused(Kind::BadInput, cause, hint))?;
     Ok(Some(path))
 }

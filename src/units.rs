@@ -77,6 +77,11 @@ bounded! {
     Seconds(u64) = "seconds", 1..=3_600
 }
 
+bounded! {
+    /// How many times longer something may take.
+    Factor(u64) = "tcg_patience", 1..=1_000
+}
+
 impl MiB {
     pub fn bytes(self) -> u64 {
         self.0 << 20

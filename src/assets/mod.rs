@@ -54,7 +54,7 @@ mod tests;
 pub use error::AssetError;
 pub use lease::{Lease, User};
 pub use manifest::{Kernel, Qemu, Rootfs};
-pub use payload::{Blobs, Payload};
+pub use payload::{Blobs, Payload, digest};
 pub use progress::Progress;
 
 use crate::units::VmName;
@@ -106,6 +106,11 @@ impl Payload {
     /// Whether a start would have nothing to unpack. Writes nothing, locks nothing: for `--dry-run`.
     pub fn is_installed(&self, cache: &Path) -> Result<bool> {
         Ok(stamp::holds(&Cache::at(cache).version_path(self.digest()), &self.members()?))
+    }
+
+    /// Whether there is a version of it, sound or not.
+    pub fn is_unpacked(&self, cache: &Path) -> bool {
+        Cache::at(cache).version_path(self.digest()).exists()
     }
 
     /// Reads every installed byte and returns the files that are not as packed; see [`Self::is_installed`] for

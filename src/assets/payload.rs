@@ -34,7 +34,7 @@ impl Payload {
     }
 
     pub(super) fn new(manifest: &[u8], blob: impl Fn(&str) -> Option<Cow<'static, [u8]>>) -> Result<Self> {
-        let digest = blake3::hash(manifest).to_hex()[..DIGEST_LENGTH].to_owned();
+        let digest = digest_of(manifest);
         let manifest: Manifest = serde_json::from_slice(manifest)
             .map_err(|e| AssetError::DamagedPayload { what: format!("its manifest: {e}") })?;
         let blobs = manifest.components().map(|(name, _)| blob(&blob_name(name)).unwrap_or_default());
@@ -88,6 +88,15 @@ impl Payload {
         }
         Ok(members)
     }
+}
+
+/// Of what this executable carries; see [`Payload::digest`].
+pub fn digest(blobs: &'static Blobs) -> Option<String> {
+    Some(digest_of(blobs.get_file("manifest.json")?.contents()))
+}
+
+fn digest_of(manifest: &[u8]) -> String {
+    blake3::hash(manifest).to_hex()[..DIGEST_LENGTH].to_owned()
 }
 
 /// Hexadecimal digits of a version's name: 80 bits.

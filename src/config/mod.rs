@@ -12,7 +12,7 @@ mod values;
 
 pub use values::*;
 
-use crate::units::{HomeMiB, MiB, Seconds, Vcpus, WindowSize};
+use crate::units::{Factor, HomeMiB, MiB, Seconds, Vcpus, WindowSize};
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::fmt;
@@ -142,6 +142,9 @@ settings! {
     rootfs: Source,
     qemu: Source,
     home_size: HomeMiB,
+    life_timeout: Seconds,
+    ready_timeout: Seconds,
+    tcg_patience: Factor,
     poweroff_timeout: Seconds,
 }
 
@@ -221,6 +224,7 @@ from_text!(
     Vcpus,
     MiB,
     HomeMiB,
+    Factor,
     Seconds,
     WindowSize,
     AccelChoice,

@@ -1,21 +1,27 @@
 //! Linux: /dev, /proc, /sys, the X server.
 
-use super::{Accelerator, Availability, HostFacts, HostKeyboard, Os, PciGpu, Session};
+use super::{Accelerator, Availability, HostFacts, HostKeyboard, Os, PciGpu, Session, Window, fingerprint};
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 pub fn probe() -> HostFacts {
     let session = session();
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let meminfo = read("/proc/meminfo");
     HostFacts {
         os: Os::Linux,
+        machine: fingerprint(&[&read("/etc/machine-id"), &read("/proc/sys/kernel/osrelease")]),
         accelerator: Accelerator::Kvm,
         acceleration: kvm(Path::new("/dev/kvm")),
         keyboard: keyboard(&session),
         session,
+        windows: vec![(Window::Gtk, Availability::Available), (Window::Sdl, Availability::Available)],
         gl: Availability::Available,
         vsock: vsock(Path::new("/dev/vhost-vsock")),
-        memory_mib: memory_mib(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
+        memory_mib: memory_mib(&meminfo, "MemTotal:"),
+        available_mib: memory_mib(&meminfo, "MemAvailable:"),
         gpus: gpus(Path::new("/sys/bus/pci/devices")),
     }
 }
@@ -23,15 +29,30 @@ pub fn probe() -> HostFacts {
 fn kvm(node: &Path) -> Availability {
     match File::options().read(true).write(true).open(node) {
         Ok(_) => Availability::Available,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Availability::unavailable(format!(
-            "there is no {} (switch virtualization on in the firmware, or load kvm_intel or kvm_amd)",
-            node.display()
-        )),
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Availability::unavailable(format!(
-            "no permission for {} (sudo usermod -aG kvm $USER, then log in again)",
-            node.display()
-        )),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Availability::until(
+            format!("there is no {}", node.display()),
+            "switch virtualization (VT-x, AMD-V) on in the firmware, then: sudo modprobe -a kvm_intel kvm_amd",
+        ),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            Availability::until(format!("no permission for {}", node.display()), permission_fix(node))
+        }
         Err(e) => Availability::unavailable(format!("{} does not open: {e}", node.display())),
+    }
+}
+
+/// The group that may, if there is one; else a rule for udev(7) that makes it so.
+fn permission_fix(node: &Path) -> String {
+    const RULE: &str = "echo 'KERNEL==\"kvm\", GROUP=\"kvm\", MODE=\"0660\"' | sudo tee /etc/udev/rules.d/65-kvm.rules && \
+        sudo udevadm control --reload && sudo udevadm trigger /dev/kvm && sudo usermod -aG kvm $USER, then log in again";
+    let group = fs::metadata(node)
+        .ok()
+        .filter(|meta| meta.mode() & 0o060 == 0o060)
+        .and_then(|meta| nix::unistd::Group::from_gid(meta.gid().into()).ok().flatten());
+    match group {
+        Some(group) if group.gid.as_raw() != 0 => {
+            format!("sudo usermod -aG {} $USER, then log in again", group.name)
+        }
+        _ => RULE.to_owned(),
     }
 }
 
@@ -39,7 +60,10 @@ fn kvm(node: &Path) -> Availability {
 fn vsock(node: &Path) -> Availability {
     match File::options().read(true).write(true).open(node) {
         Ok(_) => Availability::Available,
-        Err(e) => Availability::unavailable(format!("{} does not open: {e}", node.display())),
+        Err(e) => Availability::until(
+            format!("{} does not open: {e}", node.display()),
+            format!("sudo modprobe vhost_vsock, and let your group open {}", node.display()),
+        ),
     }
 }
 
@@ -121,10 +145,10 @@ fn system_keyboard(text: &str) -> Option<HostKeyboard> {
 }
 
 /// `MemTotal:  24512345 kB` of proc_meminfo(5).
-fn memory_mib(meminfo: &str) -> u64 {
+fn memory_mib(meminfo: &str, row: &str) -> u64 {
     meminfo
         .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok())
+        .find_map(|line| line.strip_prefix(row)?.split_whitespace().next()?.parse::<u64>().ok())
         .map_or(0, |kib| kib / 1024)
 }
 
@@ -174,15 +198,16 @@ mod tests {
 
     #[test]
     fn memory_is_the_machines_total() {
-        assert_eq!(memory_mib("MemTotal:       24608716 kB\nMemFree: 1 kB\n"), 24031);
-        assert_eq!(memory_mib(""), 0);
+        assert_eq!(memory_mib("MemTotal:       24608716 kB\nMemFree: 1 kB\n", "MemTotal:"), 24031);
+        assert_eq!(memory_mib("", "MemTotal:"), 0);
     }
 
     #[test]
     fn a_missing_kvm_says_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
-        let Availability::Unavailable { because } = kvm(&folder.path().join("kvm")) else { panic!() };
-        assert!(because.contains("kvm_intel"), "{because}");
+        let missing = kvm(&folder.path().join("kvm"));
+        assert!(missing.obstacle().unwrap().contains("there is no "), "{missing:?}");
+        assert!(missing.fix().unwrap().contains("modprobe -a kvm_intel"), "{missing:?}");
     }
 
     #[test]

@@ -1,21 +1,29 @@
 //! macOS: the Hypervisor framework and the desktop are part of the system.
 
-use super::{Accelerator, Availability, HostFacts, Os, Session};
+use super::{Accelerator, Availability, HostFacts, Os, Session, Window, fingerprint};
 use std::process::Command;
 
 pub fn probe() -> HostFacts {
     HostFacts {
         os: Os::MacOs,
+        machine: fingerprint(
+            &["kern.uuid", "kern.osversion"]
+                .map(|name| sysctl(name).unwrap_or_default())
+                .each_ref()
+                .map(String::as_str),
+        ),
         accelerator: Accelerator::Hvf,
         acceleration: match sysctl("kern.hv_support").as_deref() {
             Some("1") => Availability::Available,
             _ => Availability::unavailable("this Mac has no Hypervisor framework (kern.hv_support is not 1)"),
         },
         session: Session::Native,
+        windows: vec![(Window::Cocoa, Availability::Available)],
         gl: Availability::unavailable("QEMU on macOS offers at most OpenGL 4.1, Ghostty needs 4.3"),
         vsock: Availability::unavailable("QEMU on macOS has no vsock"),
         keyboard: None,
         memory_mib: sysctl("hw.memsize").and_then(|bytes| bytes.parse::<u64>().ok()).map_or(0, |b| b >> 20),
+        available_mib: 0,
         gpus: Vec::new(),
     }
 }

@@ -10,6 +10,7 @@
 mod os;
 
 use crate::units::PciAddress;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,8 @@ impl fmt::Display for Os {
 }
 
 /// A hardware accelerator of QEMU's, or TCG, its translator, which needs nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Accelerator {
     Kvm,
     Hvf,
@@ -53,12 +55,69 @@ impl fmt::Display for Accelerator {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Availability {
     Available,
-    Unavailable { because: String },
+    /// It failed at an earlier start: not chosen, but tried if it is forced.
+    Doubtful {
+        because: String,
+    },
+    Unavailable {
+        because: String,
+        /// What to type, if that helps.
+        fix: Option<String>,
+    },
 }
 
 impl Availability {
     pub fn unavailable(because: impl Into<String>) -> Self {
-        Self::Unavailable { because: because.into() }
+        Self::Unavailable { because: because.into(), fix: None }
+    }
+
+    /// The same, and what to type.
+    pub fn until(because: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::Unavailable { because: because.into(), fix: Some(fix.into()) }
+    }
+
+    /// Why it is not to be chosen, if it isn't.
+    pub fn doubt(&self) -> Option<&str> {
+        match self {
+            Self::Available => None,
+            Self::Doubtful { because } | Self::Unavailable { because, .. } => Some(because),
+        }
+    }
+
+    /// Why it can't be had, if it can't.
+    pub fn obstacle(&self) -> Option<&str> {
+        match self {
+            Self::Available | Self::Doubtful { .. } => None,
+            Self::Unavailable { because, .. } => Some(because),
+        }
+    }
+
+    pub fn fix(&self) -> Option<&str> {
+        match self {
+            Self::Unavailable { fix, .. } => fix.as_deref(),
+            Self::Available | Self::Doubtful { .. } => None,
+        }
+    }
+}
+
+/// What shows the guest's screen on the host: one of QEMU's toolkits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Window {
+    Gtk,
+    Sdl,
+    Cocoa,
+    None,
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gtk => "gtk",
+            Self::Sdl => "sdl",
+            Self::Cocoa => "cocoa",
+            Self::None => "none",
+        })
     }
 }
 
@@ -107,13 +166,14 @@ pub struct PciGpu {
 }
 
 /// One of the things that a launch tries first and can do without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Rung {
     Accelerator(Accelerator),
     /// OpenGL of the host for the guest.
     Gl,
-    /// A window at all.
-    Window,
+    /// A window of this toolkit.
+    Window(Window),
     /// vsock between host and guest.
     Vsock,
 }
@@ -123,7 +183,7 @@ impl fmt::Display for Rung {
         match self {
             Self::Accelerator(accelerator) => accelerator.fmt(f),
             Self::Gl => f.write_str("OpenGL"),
-            Self::Window => f.write_str("the window"),
+            Self::Window(window) => write!(f, "the window of {window}"),
             Self::Vsock => f.write_str("vsock"),
         }
     }
@@ -132,16 +192,21 @@ impl fmt::Display for Rung {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostFacts {
     pub os: Os,
+    /// Stands for this machine and its system, and tells nothing of them.
+    pub machine: String,
     /// The hardware accelerator of this OS.
     pub accelerator: Accelerator,
     pub acceleration: Availability,
     pub session: Session,
+    /// The toolkits of this OS, the best first.
+    pub windows: Vec<(Window, Availability)>,
     pub gl: Availability,
     /// Sockets between host and guest (vhost-vsock).
     pub vsock: Availability,
     pub keyboard: Option<HostKeyboard>,
-    /// Memory of the machine in MiB; 0 where unknown.
+    /// Memory of the machine in MiB, and what of it can be had now; 0 where unknown.
     pub memory_mib: u64,
+    pub available_mib: u64,
     pub gpus: Vec<PciGpu>,
 }
 
@@ -150,16 +215,45 @@ pub fn probe() -> HostFacts {
     os::probe()
 }
 
+/// A name for what `parts` describe, which does not give them away (machine-id(5) asks for that).
+fn fingerprint(parts: &[&str]) -> String {
+    blake3::derive_key("virtualghost 2026 machine", parts.join("\0").as_bytes())[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 impl HostFacts {
     /// These facts, and what a failed start taught.
     #[must_use]
     pub fn without(mut self, rung: Rung, because: &str) -> Self {
-        match rung {
-            Rung::Accelerator(_) => self.acceleration = Availability::unavailable(because),
-            Rung::Gl => self.gl = Availability::unavailable(because),
-            Rung::Window => self.session = Session::None { because: because.to_owned() },
-            Rung::Vsock => self.vsock = Availability::unavailable(because),
+        if let Some(availability) = self.availability(rung) {
+            *availability = Availability::unavailable(because);
         }
         self
+    }
+
+    /// These facts, and what failed at an earlier start.
+    #[must_use]
+    pub fn doubting(mut self, rung: Rung, because: &str) -> Self {
+        // What the probe has found out is newer.
+        if let Some(availability @ Availability::Available) = self.availability(rung) {
+            *availability = Availability::Doubtful { because: because.to_owned() };
+        }
+        self
+    }
+
+    fn availability(&mut self, rung: Rung) -> Option<&mut Availability> {
+        match rung {
+            Rung::Accelerator(accelerator) => {
+                (accelerator == self.accelerator).then_some(&mut self.acceleration)
+            }
+            Rung::Gl => Some(&mut self.gl),
+            Rung::Window(window) => {
+                let found = self.windows.iter_mut().find(|(kind, _)| *kind == window);
+                found.map(|(_, availability)| availability)
+            }
+            Rung::Vsock => Some(&mut self.vsock),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Windows: WHPX is a feature of the system that QEMU finds at run time; the desktop is always there.
 
-use super::{Accelerator, Availability, HostFacts, Os, Session};
+use super::{Accelerator, Availability, HostFacts, Os, Session, Window, fingerprint};
 use std::path::Path;
 
 pub fn probe() -> HostFacts {
@@ -8,19 +8,23 @@ pub fn probe() -> HostFacts {
     let whpx = Path::new(&system).join("System32").join("WinHvPlatform.dll");
     HostFacts {
         os: Os::Windows,
+        machine: fingerprint(&[&std::env::var("COMPUTERNAME").unwrap_or_default()]),
         accelerator: Accelerator::Whpx,
         acceleration: if whpx.exists() {
             Availability::Available
         } else {
-            Availability::unavailable(
-                "the Windows Hypervisor Platform is off (switch it on under \"Turn Windows features on or off\")",
+            Availability::until(
+                "the Windows Hypervisor Platform is off",
+                "as administrator: dism /online /enable-feature /featurename:HypervisorPlatform, then restart",
             )
         },
         session: Session::Native,
+        windows: vec![(Window::Sdl, Availability::Available), (Window::Gtk, Availability::Available)],
         gl: Availability::Available,
         vsock: Availability::unavailable("QEMU on Windows has no vsock"),
         keyboard: None,
         memory_mib: 0,
+        available_mib: 0,
         gpus: Vec::new(),
     }
 }

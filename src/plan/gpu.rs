@@ -52,7 +52,7 @@ fn only_eligible<'a>(facts: &'a HostFacts, setting: &Setting<GpuChoice>) -> Resu
 }
 
 /// Why this GPU can't be passed, and what to do.
-fn obstacle(gpu: &PciGpu) -> Option<(String, String)> {
+pub fn obstacle(gpu: &PciGpu) -> Option<(String, String)> {
     match (gpu.iommu_group, gpu.driver.as_deref()) {
         (None, _) => Some((
             "is in no IOMMU group: the IOMMU is off".to_owned(),

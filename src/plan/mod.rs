@@ -8,9 +8,12 @@ mod gpu;
 mod keyboard;
 
 use crate::config::{AccelChoice, Config, DisplayChoice, GlChoice, Origin, Setting, Source};
+pub use crate::host::Window;
 use crate::host::{Accelerator, Availability, HostFacts, Os, Session};
 use crate::units::{HomeMiB, MiB, PciAddress, Seconds, Vcpus, VmName, WindowSize};
+pub use gpu::obstacle as passthrough_obstacle;
 use std::fmt;
+use std::time::Duration;
 
 /// What was chosen, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,26 +53,6 @@ impl fmt::Display for GpuMode {
     }
 }
 
-/// What shows the guest's screen on the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Window {
-    Gtk,
-    Sdl,
-    Cocoa,
-    None,
-}
-
-impl fmt::Display for Window {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gtk => "gtk",
-            Self::Sdl => "sdl",
-            Self::Cocoa => "cocoa",
-            Self::None => "none",
-        })
-    }
-}
-
 /// How the host reaches the guest's agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AgentLink {
@@ -104,6 +87,17 @@ impl fmt::Display for Home {
     }
 }
 
+/// How long the launch waits, by what runs the guest's code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For QEMU's answer and the guest's first words.
+    pub life: Duration,
+    /// For the session.
+    pub ready: Duration,
+    /// For the guest to power off.
+    pub poweroff: Duration,
+}
+
 /// XKB's names, each safe as a word of the kernel's command line; empty means XKB's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Xkb {
@@ -133,7 +127,7 @@ pub struct VmSpec {
     pub kernel: Source,
     pub rootfs: Source,
     pub qemu: Source,
-    pub poweroff_timeout: Seconds,
+    pub patience: Patience,
 }
 
 impl VmSpec {
@@ -175,12 +169,14 @@ pub fn plan(facts: &HostFacts, config: &Config, name: &VmName, home: Home) -> Re
         Some(choice) => choice,
         None => rendering(facts, config, &window)?,
     };
+    let accelerator = accelerator(facts, config)?;
     Ok(VmSpec {
         os: facts.os,
         name: name.clone(),
         vcpus: config.vcpus.value,
         memory: config.memory.value,
-        accelerator: accelerator(facts, config)?,
+        patience: patience(config, accelerator.value),
+        accelerator,
         gpu,
         window,
         session: facts.session.clone(),
@@ -192,7 +188,6 @@ pub fn plan(facts: &HostFacts, config: &Config, name: &VmName, home: Home) -> Re
         kernel: config.kernel.value.clone(),
         rootfs: config.rootfs.value.clone(),
         qemu: config.qemu.value.clone(),
-        poweroff_timeout: config.poweroff_timeout.value,
     })
 }
 
@@ -208,9 +203,9 @@ fn accelerator(facts: &HostFacts, config: &Config) -> Result<Choice<Accelerator>
     let setting = &config.accel;
     let forced = match setting.value {
         AccelChoice::Auto => {
-            return Ok(match &facts.acceleration {
-                Availability::Available => Choice::new(facts.accelerator, "it is there"),
-                Availability::Unavailable { because } => {
+            return Ok(match facts.acceleration.doubt() {
+                None => Choice::new(facts.accelerator, "it is there"),
+                Some(because) => {
                     Choice::new(Accelerator::Tcg, format!("no {}: {because}", facts.accelerator))
                 }
             });
@@ -225,49 +220,70 @@ fn accelerator(facts: &HostFacts, config: &Config) -> Result<Choice<Accelerator>
         let because = format!("on {} it is {}", facts.os, facts.accelerator);
         return Err(refused(forced, setting, &because, hint));
     }
-    match &facts.acceleration {
-        Availability::Available => Ok(Choice::said(forced, setting)),
-        Availability::Unavailable { because } => Err(refused(forced, setting, because, hint)),
+    match facts.acceleration.obstacle() {
+        None => Ok(Choice::said(forced, setting)),
+        Some(because) => Err(refused(forced, setting, because, facts.acceleration.fix().unwrap_or(hint))),
     }
 }
 
 fn window(facts: &HostFacts, config: &Config, passthrough: bool) -> Result<Choice<Window>, PlanError> {
     let setting = &config.display;
-    let native = match facts.os {
-        Os::Linux => Window::Gtk,
-        Os::MacOs => Window::Cocoa,
-        Os::Windows => Window::Sdl,
-    };
     let forced = match setting.value {
         DisplayChoice::None => return Ok(Choice::said(Window::None, setting)),
         DisplayChoice::Auto if passthrough => {
             return Ok(Choice::new(Window::None, "the passed GPU's own monitor shows the terminal"));
         }
-        DisplayChoice::Auto => {
-            return Ok(match &facts.session {
-                Session::None { because } => Choice::new(Window::None, because.clone()),
-                session => Choice::new(native, format!("the window of {session}")),
-            });
-        }
+        DisplayChoice::Auto => return Ok(best_window(facts)),
         DisplayChoice::Gtk => Window::Gtk,
         DisplayChoice::Sdl => Window::Sdl,
         DisplayChoice::Cocoa => Window::Cocoa,
     };
     let hint = "drop it to let VirtualGhost choose, or take --display none";
-    if (forced == Window::Cocoa) != (facts.os == Os::MacOs) {
-        let because = format!("on {} the window is {native}", facts.os);
+    let Some((_, availability)) = facts.windows.iter().find(|(window, _)| *window == forced) else {
+        let there: Vec<_> = facts.windows.iter().map(|(window, _)| window.to_string()).collect();
+        let because = format!("on {} the window is {}", facts.os, there.join(" or "));
         return Err(refused(forced, setting, &because, hint));
-    }
-    match &facts.session {
-        Session::None { because } => Err(refused(forced, setting, because, hint)),
+    };
+    match (&facts.session, availability.obstacle()) {
+        (Session::None { because }, _) => Err(refused(forced, setting, because, hint)),
+        (_, Some(because)) => Err(refused(forced, setting, because, hint)),
         _ => Ok(Choice::said(forced, setting)),
     }
 }
 
+/// The first that works, or none and the reasons of all.
+fn best_window(facts: &HostFacts) -> Choice<Window> {
+    if let Session::None { because } = &facts.session {
+        return Choice::new(Window::None, because.clone());
+    }
+    let mut doubts = Vec::new();
+    for (window, availability) in &facts.windows {
+        match availability.doubt() {
+            None if doubts.is_empty() => {
+                return Choice::new(*window, format!("the window of {}", facts.session));
+            }
+            None => return Choice::new(*window, doubts.join("; ")),
+            Some(because) => doubts.push(format!("no {window}: {because}")),
+        }
+    }
+    Choice::new(Window::None, doubts.join("; "))
+}
+
+/// The guest's power-off is waited for as long as the user says, and no longer: somebody wants it to end.
+fn patience(config: &Config, accelerator: Accelerator) -> Patience {
+    let factor = if accelerator == Accelerator::Tcg { config.tcg_patience.value.get() } else { 1 };
+    let booting = |limit: &Setting<Seconds>| Duration::from_secs(limit.value.get() * factor);
+    Patience {
+        life: booting(&config.life_timeout),
+        ready: booting(&config.ready_timeout),
+        poweroff: Duration::from_secs(config.poweroff_timeout.value.get()),
+    }
+}
+
 fn agent_link(facts: &HostFacts) -> Choice<AgentLink> {
-    match &facts.vsock {
-        Availability::Available => Choice::new(AgentLink::Vsock, "nothing but this VM can use it"),
-        Availability::Unavailable { because } => Choice::new(AgentLink::Loopback, because.clone()),
+    match facts.vsock.doubt() {
+        None => Choice::new(AgentLink::Vsock, "nothing but this VM can use it"),
+        Some(because) => Choice::new(AgentLink::Loopback, because),
     }
 }
 
@@ -279,9 +295,10 @@ fn rendering(
 ) -> Result<Choice<GpuMode>, PlanError> {
     let setting = &config.gl;
     let obstacle = match (&facts.gl, window.value) {
-        (_, Window::None) => Some("there is no window whose OpenGL the guest could use".to_owned()),
-        (Availability::Unavailable { because }, _) => Some(because.clone()),
-        (Availability::Available, _) => None,
+        (_, Window::None) => Some("there is no window whose OpenGL the guest could use"),
+        // What is forced is tried again.
+        (Availability::Doubtful { .. }, _) if setting.value == GlChoice::On => None,
+        (gl, _) => gl.doubt(),
     };
     match (setting.value, obstacle) {
         (GlChoice::Off, _) => Ok(Choice::said(GpuMode::Software, setting)),
@@ -289,7 +306,7 @@ fn rendering(
         (GlChoice::On, Some(because)) => Err(refused(
             "OpenGL of the host",
             setting,
-            &because,
+            because,
             "drop it, or take --gl off: the guest then renders in software",
         )),
         (GlChoice::Auto, None) => Ok(Choice::new(GpuMode::Virgl, "the window has OpenGL")),

@@ -10,15 +10,24 @@ pub fn host(os: Os) -> HostFacts {
         Os::MacOs => (Accelerator::Hvf, Session::Native, Availability::unavailable("OpenGL 4.1 only")),
         Os::Windows => (Accelerator::Whpx, Session::Native, Availability::Available),
     };
+    let toolkits = match os {
+        Os::Linux => &[Window::Gtk, Window::Sdl][..],
+        Os::MacOs => &[Window::Cocoa],
+        Os::Windows => &[Window::Sdl, Window::Gtk],
+    };
+    let windows = toolkits.iter().map(|&window| (window, Availability::Available)).collect();
     HostFacts {
         os,
+        machine: String::new(),
         accelerator,
         acceleration: Availability::Available,
         session,
+        windows,
         gl,
         vsock: Availability::unavailable("no vhost-vsock"),
         keyboard: None,
         memory_mib: 16_384,
+        available_mib: 8_192,
         gpus: vec![
             gpu("0000:00:02.0", Some("i915"), Some(0)),
             gpu("0000:01:00.0", Some("vfio-pci"), Some(13)),
@@ -65,8 +74,43 @@ fn what_failed_is_planned_around_and_the_reason_is_kept() {
     assert_eq!((planned.gpu.value, planned.gpu.because.as_str()), (GpuMode::Software, "no EGL"));
     assert_eq!(planned.window.value, Window::Gtk);
 
-    let planned = spec(&host(Os::Linux).without(Rung::Window, "no X"), "").unwrap();
+    let no_gtk = host(Os::Linux).without(Rung::Window(Window::Gtk), "no module");
+    let planned = spec(&no_gtk, "").unwrap();
+    assert_eq!((planned.gpu.value, planned.window.value), (GpuMode::Virgl, Window::Sdl));
+    assert_eq!(planned.window.because, "no gtk: no module");
+    let planned = spec(&no_gtk.without(Rung::Window(Window::Sdl), "no SDL"), "").unwrap();
     assert_eq!((planned.gpu.value, planned.window.value), (GpuMode::Software, Window::None));
+    assert_eq!(planned.window.because, "no gtk: no module; no sdl: no SDL");
+}
+
+#[test]
+fn what_failed_at_an_earlier_start_is_left_out_unless_it_is_forced() {
+    let mut facts = host(Os::Linux);
+    facts.vsock = Availability::Available;
+    for rung in [Rung::Accelerator(Accelerator::Kvm), Rung::Gl, Rung::Window(Window::Gtk), Rung::Vsock] {
+        facts = facts.doubting(rung, "failed yesterday");
+    }
+    let chosen = |text| {
+        let spec = spec(&facts, text).unwrap();
+        (spec.accelerator.value, spec.gpu.value, spec.window.value, spec.agent.value)
+    };
+    assert_eq!(chosen(""), (Accelerator::Tcg, GpuMode::Software, Window::Sdl, AgentLink::Loopback));
+    let forced = chosen("accel = \"kvm\"\ngl = \"on\"\ndisplay = \"gtk\"");
+    assert_eq!(forced, (Accelerator::Kvm, GpuMode::Virgl, Window::Gtk, AgentLink::Loopback));
+    // What fails now is no doubt any more.
+    let failed = facts.without(Rung::Accelerator(Accelerator::Kvm), "fails today");
+    assert!(refusal(&failed, "accel = \"kvm\"").ends_with("fails today"));
+}
+
+#[test]
+fn limits_are_longer_where_the_guest_is_slower() {
+    let patience = |text| spec(&host(Os::Linux), text).unwrap().patience;
+    let seconds = Duration::from_secs;
+    let text = "life_timeout = 2\nready_timeout = 3\ntcg_patience = 5\npoweroff_timeout = 7";
+    let fast = patience(text);
+    assert_eq!((fast.life, fast.ready, fast.poweroff), (seconds(2), seconds(3), seconds(7)));
+    let slow = patience(&format!("accel = \"tcg\"\n{text}"));
+    assert_eq!((slow.life, slow.ready, slow.poweroff), (seconds(10), seconds(15), seconds(7)));
 }
 
 #[test]
@@ -77,12 +121,13 @@ fn what_is_forced_never_falls_and_names_who_forced_it() {
         "KVM was asked for (/etc/vg.toml, line 1) and can't be had: no /dev/kvm"
     );
     assert!(refusal(&host(Os::Linux), "accel = \"hvf\"").contains("on Linux it is KVM"));
-    let no_window = host(Os::Linux).without(Rung::Window, "DISPLAY is not set");
+    let no_window =
+        HostFacts { session: Session::None { because: "DISPLAY is not set".to_owned() }, ..host(Os::Linux) };
     assert!(refusal(&no_window, "display = \"gtk\"").ends_with("can't be had: DISPLAY is not set"));
     assert!(refusal(&no_window, "gl = \"on\"").contains("no window whose OpenGL"));
     assert!(refusal(&host(Os::MacOs), "gl = \"on\"").contains("OpenGL 4.1"));
     assert!(refusal(&host(Os::MacOs), "display = \"gtk\"").contains("on macOS the window is cocoa"));
-    assert!(refusal(&host(Os::Linux), "display = \"cocoa\"").contains("on Linux the window is gtk"));
+    assert!(refusal(&host(Os::Linux), "display = \"cocoa\"").contains("on Linux the window is gtk or sdl"));
 }
 
 #[test]

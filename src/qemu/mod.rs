@@ -107,6 +107,22 @@ pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> 
     switches.into_iter().flatten().flat_map(Switch::arguments).collect()
 }
 
+/// The least that shows whether an accelerator runs a guest: a kernel with a console, and no disk to boot from.
+pub fn trial(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> {
+    let switches = [
+        identity(spec, &paths.qemu),
+        machine(spec),
+        boot(spec, paths),
+        lifecycle(spec),
+        channel("console", &channels.console),
+        vec![Switch::plain("-serial", "chardev:console")],
+        channel("control", &channels.control),
+        vec![Switch::of("-display", "none")],
+        sandbox(spec),
+    ];
+    switches.into_iter().flatten().flat_map(Switch::arguments).collect()
+}
+
 fn identity(spec: &VmSpec, qemu: &Program) -> Vec<Switch> {
     let mut switches = vec![
         Switch::options("-name").set("guest", spec.name.as_str()),

@@ -16,6 +16,8 @@ pub enum Report {
     TerminalSize { columns: u16, rows: u16 },
     /// The session can't start, and why, clean.
     Failed { message: String },
+    /// Something for the user, clean.
+    Notice { message: String },
     /// Something for the log, clean.
     Log { message: String },
 }
@@ -27,6 +29,7 @@ enum Line {
     SessionExit { status: i32 },
     TerminalSize { columns: u16, rows: u16 },
     Failed { message: String },
+    Notice { message: String },
     Log { message: String },
 }
 
@@ -36,6 +39,7 @@ pub fn parse(line: &[u8]) -> Option<Report> {
         Line::SessionExit { status } => Report::SessionExit { status },
         Line::TerminalSize { columns, rows } => Report::TerminalSize { columns, rows },
         Line::Failed { message } => Report::Failed { message: clean(message.as_bytes()) },
+        Line::Notice { message } => Report::Notice { message: clean(message.as_bytes()) },
         Line::Log { message } => Report::Log { message: clean(message.as_bytes()) },
     })
 }

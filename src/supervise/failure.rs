@@ -10,6 +10,47 @@ pub enum Failure {
     Vsock,
 }
 
+/// What a launch stands on and could do without, as far as it shows only by failing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rungs {
+    /// Not TCG.
+    pub accelerator: bool,
+    pub gl: bool,
+    pub window: bool,
+}
+
+/// A failure without a word about its cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Symptom {
+    /// QEMU was ended by a signal that a fault of its own raises.
+    Crash,
+    /// QEMU does not answer.
+    NoAnswer,
+    /// The guest's console stays silent.
+    NoConsole,
+    /// The guest boots and opens no session.
+    NoSession,
+}
+
+impl Rungs {
+    /// What to do without, in the order of likelihood: a driver for graphics crashes and hangs more often than an
+    /// accelerator, but has no part in a kernel's first words. None if there is nothing left to suspect.
+    pub fn suspect(self, symptom: Symptom) -> Option<Failure> {
+        let order: &[Failure] = match symptom {
+            Symptom::Crash => &[Failure::Gl, Failure::Accelerator, Failure::Window],
+            Symptom::NoAnswer => &[Failure::Gl, Failure::Window, Failure::Accelerator],
+            Symptom::NoConsole => &[Failure::Accelerator],
+            Symptom::NoSession => &[Failure::Gl, Failure::Accelerator],
+        };
+        order.iter().copied().find(|failure| match failure {
+            Failure::Accelerator => self.accelerator,
+            Failure::Gl => self.gl,
+            Failure::Window => self.window,
+            Failure::Vsock => false,
+        })
+    }
+}
+
 /// Part of a line on QEMU's standard error, and what failed if QEMU then ends. In the order of looking:
 /// a driver that grumbles about GL does not hide that KVM is what broke.
 const LAST_WORDS: &[(&str, Failure)] = &[
@@ -55,8 +96,8 @@ const LAST_WORDS: &[(&str, Failure)] = &[
 ];
 
 /// Which rung broke, by QEMU's last lines, and the line that says so.
-pub fn classify(qemu_tail: &[String], accelerated: bool) -> Option<(Failure, String)> {
-    LAST_WORDS.iter().filter(|(_, failure)| accelerated || *failure != Failure::Accelerator).find_map(
+pub fn classify(qemu_tail: &[String], rungs: Rungs) -> Option<(Failure, String)> {
+    LAST_WORDS.iter().filter(|(_, failure)| rungs.accelerator || *failure != Failure::Accelerator).find_map(
         |(words, failure)| {
             let line = qemu_tail.iter().find(|line| line.contains(words))?;
             Some((*failure, said(line)))
@@ -77,8 +118,32 @@ pub fn said(line: &str) -> String {
 mod tests {
     use super::*;
 
+    const ALL: Rungs = Rungs { accelerator: true, gl: true, window: true };
+
+    #[test]
+    fn a_silent_failure_takes_one_rung_after_the_other_and_none_that_is_not_there() {
+        let fall = |symptom| {
+            let (mut rungs, mut fallen) = (ALL, Vec::new());
+            while let Some(failure) = rungs.suspect(symptom) {
+                fallen.push(failure);
+                match failure {
+                    Failure::Accelerator => rungs.accelerator = false,
+                    Failure::Gl => rungs.gl = false,
+                    Failure::Window => rungs.window = false,
+                    Failure::Vsock => panic!("it says so when it fails"),
+                }
+            }
+            fallen
+        };
+        assert_eq!(fall(Symptom::Crash), [Failure::Gl, Failure::Accelerator, Failure::Window]);
+        assert_eq!(fall(Symptom::NoAnswer), [Failure::Gl, Failure::Window, Failure::Accelerator]);
+        assert_eq!(fall(Symptom::NoConsole), [Failure::Accelerator]);
+        assert_eq!(fall(Symptom::NoSession), [Failure::Gl, Failure::Accelerator]);
+    }
+
     fn of(lines: &[&str], accelerated: bool) -> Option<Failure> {
-        classify(&lines.iter().map(|&line| line.to_owned()).collect::<Vec<_>>(), accelerated).map(|f| f.0)
+        let rungs = Rungs { accelerator: accelerated, ..Rungs::default() };
+        classify(&lines.iter().map(|&line| line.to_owned()).collect::<Vec<_>>(), rungs).map(|f| f.0)
     }
 
     #[test]
@@ -119,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_reason_is_qemus_own_line() {
-        let reason = |line: &str| classify(&[line.to_owned()], true).unwrap().1;
+        let reason = |line: &str| classify(&[line.to_owned()], ALL).unwrap().1;
         let line = "qemu-system-x86_64: error: failed to set MSR 0x10a to 0x0";
         assert_eq!(reason(line), "failed to set MSR 0x10a to 0x0");
         assert_eq!(reason("gtk initialization failed"), "gtk initialization failed");

@@ -23,9 +23,9 @@
 //! ```
 
 use super::control::Report;
-use super::failure::{self, Failure};
+use super::failure::{self, Failure, Rungs, Symptom};
 use super::qmp::{Command, Message};
-use super::{End, Exit, Limits, Stage, StopCause, Tails};
+use super::{End, Exit, Launch, Limits, Stage, StopCause, Tails};
 use std::time::{Duration, Instant};
 
 /// A guest that is still booting does not hear its power button, so it is pressed again.
@@ -61,7 +61,7 @@ pub enum Action {
         rows: u16,
     },
     /// A sentence for the user.
-    Say(&'static str),
+    Say(String),
 }
 
 /// Why the VM ends.
@@ -83,7 +83,8 @@ enum Rung {
 
 pub struct Machine {
     limits: Limits,
-    accelerated: bool,
+    rungs: Rungs,
+    tells_session: bool,
     started: Instant,
     stage: Stage,
     /// QEMU takes QMP commands.
@@ -92,22 +93,26 @@ pub struct Machine {
     asked_status: bool,
     /// The power button was pressed by us.
     pressed: bool,
+    /// The guest takes too long, and the user knows it.
+    given_up_waiting: bool,
     session_status: Option<i32>,
     outcome: Option<Outcome>,
     rung: Option<(Rung, Instant)>,
 }
 
 impl Machine {
-    pub fn new(accelerated: bool, limits: Limits, started: Instant) -> Self {
+    pub fn new(launch: &Launch, started: Instant) -> Self {
         Self {
-            limits,
-            accelerated,
+            limits: launch.limits,
+            rungs: launch.rungs,
+            tells_session: launch.tells_session,
             started,
             stage: Stage::Qemu,
             commands: false,
             qmp_closed: None,
             asked_status: false,
             pressed: false,
+            given_up_waiting: false,
             session_status: None,
             outcome: None,
             rung: None,
@@ -136,9 +141,10 @@ impl Machine {
                 vec![Action::TerminalSize { columns, rows }]
             }
             Event::Control(Report::Failed { message }) => {
-                self.ends_as(died(format!("the guest can't open a session: {message}")));
-                self.climb(Rung::Quit, now)
+                let because = format!("the guest can't open a session: {message}");
+                self.gives_up(Symptom::NoSession, because, now)
             }
+            Event::Control(Report::Notice { message }) => vec![Action::Say(format!("the guest: {message}"))],
             Event::Control(Report::Log { .. }) => vec![],
             Event::StopAsked => self.on_stop_asked(now),
             Event::Tick => self.on_tick(now),
@@ -151,7 +157,16 @@ impl Machine {
             Some((Rung::Powerdown { next_press }, until)) => Some(until.min(next_press)),
             Some((Rung::Quit, until)) => Some(until),
             Some((Rung::Kill, _)) => None,
-            None => self.life_deadline().into_iter().chain(self.closed_deadline()).min(),
+            None => self.awaited().map(|(_, until)| until).into_iter().chain(self.closed_deadline()).min(),
+        }
+    }
+
+    /// Time that passed without the VM having had it.
+    pub fn slept(&mut self, time: Duration) {
+        self.started += time;
+        self.qmp_closed = self.qmp_closed.map(|at| at + time);
+        if let Some((_, until)) = &mut self.rung {
+            *until += time;
         }
     }
 
@@ -172,13 +187,17 @@ impl Machine {
             Some(Outcome::Stopped { by, clean }) => End::Stopped { by, clean },
             Some(Outcome::RungFailed { failure, because }) => End::RungFailed { failure, because, tails },
             Some(Outcome::Died { reason }) => End::Died { reason, tails },
-            None => match failure::classify(&tails.qemu, self.accelerated) {
-                Some((failure, because)) if !ready => End::RungFailed { failure, because, tails },
-                _ => {
-                    let last = tails.qemu.last().map(|line| format!(": {}", failure::said(line)));
-                    End::Died { reason: format!("QEMU {exit}{}", last.unwrap_or_default()), tails }
+            None => {
+                let last = tails.qemu.last().map(|line| format!(": {}", failure::said(line)));
+                let reason = format!("QEMU {exit}{}", last.unwrap_or_default());
+                let crash = || Some((self.rungs.suspect(Symptom::Crash)?, reason.clone()));
+                let failed = failure::classify(&tails.qemu, self.rungs)
+                    .or_else(|| exit.is_crash().then(crash).flatten());
+                match failed {
+                    Some((failure, because)) if !ready => End::RungFailed { failure, because, tails },
+                    _ => End::Died { reason, tails },
                 }
-            },
+            }
         }
     }
 
@@ -221,7 +240,7 @@ impl Machine {
     fn on_status(&mut self, status: &str, now: Instant) -> Vec<Action> {
         self.asked_status = false;
         let outcome = match status {
-            "internal-error" if self.accelerated && self.stage != Stage::Ready => Outcome::RungFailed {
+            "internal-error" if self.rungs.accelerator && self.stage != Stage::Ready => Outcome::RungFailed {
                 failure: Failure::Accelerator,
                 because: "the processor's virtualization stopped at an internal error".to_owned(),
             },
@@ -275,7 +294,7 @@ impl Machine {
                 self.wait_for_poweroff(now);
                 vec![
                     Action::Send(Command::Powerdown),
-                    Action::Say("the VM powers off; once more to stop it at once"),
+                    Action::Say("the VM powers off; once more to stop it at once".to_owned()),
                 ]
             }
             None | Some((Rung::Powerdown { .. }, _)) => self.climb(Rung::Quit, now),
@@ -288,7 +307,7 @@ impl Machine {
         match self.rung {
             Some((Rung::Powerdown { .. }, until)) if now >= until => {
                 let mut actions = self.climb(Rung::Quit, now);
-                actions.push(Action::Say("the VM did not power off in time; it is stopped"));
+                actions.push(Action::Say("the VM did not power off in time; it is stopped".to_owned()));
                 actions
             }
             Some((Rung::Powerdown { next_press }, until)) if now >= next_press && self.commands => {
@@ -302,24 +321,51 @@ impl Machine {
                 self.ends_as(died("QEMU closed its control channel and does not end"));
                 self.climb(Rung::Quit, now)
             }
-            None if self.life_deadline().is_some_and(|at| now >= at) => {
-                let seconds = self.limits.life.as_secs_f32();
-                self.ends_as(if self.commands {
-                    let because = format!("the guest showed no sign of life in {seconds} s");
-                    Outcome::RungFailed { failure: Failure::Accelerator, because }
-                } else {
-                    died(format!("QEMU did not answer in {seconds} s"))
-                });
-                self.climb(Rung::Quit, now)
-            }
-            None => vec![],
+            None => match self.awaited() {
+                Some((symptom, until)) if now >= until => self.overdue(symptom, now),
+                _ => vec![],
+            },
         }
     }
 
-    /// Until when QEMU must have answered and, with an accelerator, the guest must have said something.
-    fn life_deadline(&self) -> Option<Instant> {
-        let waits = !self.commands || (self.accelerated && self.stage == Stage::Qemu);
-        (waits && self.qmp_closed.is_none()).then(|| self.started + self.limits.life)
+    /// What has to happen next, until when, and what it is a symptom of if it does not.
+    fn awaited(&self) -> Option<(Symptom, Instant)> {
+        if self.qmp_closed.is_some() || self.given_up_waiting {
+            None
+        } else if !self.commands {
+            Some((Symptom::NoAnswer, self.started + self.limits.life))
+        } else if self.stage == Stage::Qemu {
+            Some((Symptom::NoConsole, self.started + self.limits.life))
+        } else if self.tells_session && self.stage != Stage::Ready {
+            Some((Symptom::NoSession, self.started + self.limits.ready))
+        } else {
+            None
+        }
+    }
+
+    fn overdue(&mut self, symptom: Symptom, now: Instant) -> Vec<Action> {
+        let (life, ready) = (self.limits.life.as_secs_f32(), self.limits.ready.as_secs_f32());
+        let because = match symptom {
+            Symptom::Crash | Symptom::NoAnswer => format!("QEMU did not answer in {life} s"),
+            Symptom::NoConsole => format!("the guest showed no sign of life in {life} s"),
+            Symptom::NoSession => format!("the guest opened no session in {ready} s"),
+        };
+        if symptom != Symptom::NoAnswer && self.rungs.suspect(symptom).is_none() {
+            // There is nothing left to try, and a slow guest is better than none.
+            self.given_up_waiting = true;
+            return vec![Action::Say(format!("{because}; Ctrl-C ends it"))];
+        }
+        self.gives_up(symptom, because, now)
+    }
+
+    /// This start is over: for another one with a rung less, or for good.
+    fn gives_up(&mut self, symptom: Symptom, because: String, now: Instant) -> Vec<Action> {
+        let suspect = self.rungs.suspect(symptom).filter(|_| self.stage != Stage::Ready);
+        self.ends_as(match suspect {
+            Some(failure) => Outcome::RungFailed { failure, because },
+            None => died(because),
+        });
+        self.climb(Rung::Quit, now)
     }
 
     fn closed_deadline(&self) -> Option<Instant> {

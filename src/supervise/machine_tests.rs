@@ -1,8 +1,12 @@
 use super::*;
 use proptest::prelude::*;
 
-const LIMITS: Limits =
-    Limits { life: Duration::from_secs(30), poweroff: Duration::from_secs(20), quit: Duration::from_secs(3) };
+const LIMITS: Limits = Limits {
+    life: Duration::from_secs(30),
+    ready: Duration::from_secs(100),
+    poweroff: Duration::from_secs(20),
+    quit: Duration::from_secs(3),
+};
 
 /// A machine and its clock.
 struct Play {
@@ -12,8 +16,30 @@ struct Play {
 
 impl Play {
     fn start(accelerated: bool) -> Self {
+        Self::on_rungs(Rungs { accelerator: accelerated, ..Rungs::default() })
+    }
+
+    fn on_rungs(rungs: Rungs) -> Self {
+        use crate::qemu::{Agent, Channel, Channels};
         let now = Instant::now();
-        Self { machine: Machine::new(accelerated, LIMITS, now), now }
+        let channels = Channels {
+            console: Channel::Descriptor(3),
+            control: Channel::Descriptor(4),
+            agent: Agent::Loopback,
+        };
+        let launch = Launch {
+            program: "qemu".into(),
+            args: Vec::new(),
+            environment: Vec::new(),
+            lock: None,
+            channels,
+            console_log: None,
+            qemu_log: None,
+            rungs,
+            tells_session: true,
+            limits: LIMITS,
+        };
+        Self { machine: Machine::new(&launch, now), now }
     }
 
     fn booted(accelerated: bool) -> Self {
@@ -159,19 +185,93 @@ fn a_pause_is_asked_about_once_and_a_users_pause_is_no_failure() {
     assert!(reason.contains("disk full"), "{reason}");
 }
 
+const GL: Rungs = Rungs { accelerator: true, gl: true, window: true };
+
+fn failure(play: Play) -> Option<Failure> {
+    match play.end() {
+        End::RungFailed { failure, .. } => Some(failure),
+        _ => None,
+    }
+}
+
 #[test]
-fn only_an_accelerated_guest_has_to_show_life() {
-    let silent = |accelerated| {
-        let mut play = Play::start(accelerated);
+fn a_silent_guest_is_the_accelerators_and_without_one_it_is_waited_for() {
+    let silent = |rungs| {
+        let mut play = Play::on_rungs(rungs);
         play.on(Event::Qmp(Message::Negotiated));
         play.on(Event::Qmp(Message::Status("running".into())));
         (play.after(31), play)
     };
-    assert_eq!(silent(false).0, []);
-    let (actions, play) = silent(true);
+    let (actions, play) = silent(GL);
     assert_eq!(actions, [QUIT]);
-    assert!(matches!(play.end(), End::RungFailed { failure: Failure::Accelerator, .. }));
-    assert_eq!(Play::booted(true).after(1000), []);
+    assert_eq!(failure(play), Some(Failure::Accelerator));
+    let (actions, mut play) = silent(Rungs { accelerator: false, ..GL });
+    assert!(matches!(&actions[..], [Action::Say(said)] if said.contains("no sign of life")), "{actions:?}");
+    assert_eq!(play.after(1000), []);
+}
+
+#[test]
+fn a_guest_that_opens_no_session_takes_opengl_then_the_accelerator_and_then_is_waited_for() {
+    let no_session = |rungs| {
+        let mut play = Play::on_rungs(rungs);
+        play.on(Event::Qmp(Message::Negotiated));
+        play.on(Event::ConsoleByte);
+        play.on(Event::Qmp(Message::Status("running".into())));
+        let actions = play.after(101);
+        (actions, failure(play))
+    };
+    assert_eq!(no_session(GL), (vec![QUIT], Some(Failure::Gl)));
+    assert_eq!(no_session(Rungs { gl: false, ..GL }), (vec![QUIT], Some(Failure::Accelerator)));
+    let (actions, failure) = no_session(Rungs { window: true, ..Rungs::default() });
+    assert!(matches!(&actions[..], [Action::Say(_)]), "{actions:?}");
+    assert_eq!(failure, None);
+}
+
+#[test]
+fn a_guest_that_says_that_it_can_open_no_session_loses_opengl_first() {
+    let failed = |rungs| {
+        let mut play = Play::on_rungs(rungs);
+        play.on(Event::Qmp(Message::Negotiated));
+        play.on(Event::Control(Report::Failed { message: "no renderer".into() }));
+        play.end()
+    };
+    assert!(matches!(failed(GL), End::RungFailed { failure: Failure::Gl, .. }));
+    let End::Died { reason, .. } = failed(Rungs::default()) else { panic!() };
+    assert_eq!(reason, "the guest can't open a session: no renderer");
+}
+
+#[test]
+fn a_qemu_that_does_not_answer_loses_opengl_first_and_at_last_is_dead() {
+    let unanswered = |rungs| {
+        let mut play = Play::on_rungs(rungs);
+        assert_eq!(play.after(31), [Action::Terminate]);
+        failure(play)
+    };
+    assert_eq!(unanswered(GL), Some(Failure::Gl));
+    assert_eq!(unanswered(Rungs { gl: false, ..GL }), Some(Failure::Window));
+    assert_eq!(unanswered(Rungs::default()), None);
+}
+
+#[test]
+fn a_crash_before_the_session_takes_a_rung_and_a_kill_from_outside_does_not() {
+    let ended = |play: Play, signal| play.machine.end(Exit::Signal(signal), Tails::default());
+    let died = |end| matches!(end, End::Died { .. });
+    let segv = nix::libc::SIGSEGV;
+    let End::RungFailed { failure, because, .. } = ended(Play::on_rungs(GL), segv) else { panic!() };
+    assert_eq!((failure, because.as_str()), (Failure::Gl, "QEMU was ended by SIGSEGV"));
+    assert!(died(ended(Play::on_rungs(Rungs::default()), segv)));
+    assert!(died(ended(Play::on_rungs(GL), nix::libc::SIGKILL)));
+    assert!(died(ended(Play::ready(true), segv)));
+}
+
+#[test]
+fn the_time_that_the_machine_was_suspended_is_not_held_against_the_guest() {
+    let mut play = Play::on_rungs(GL);
+    play.on(Event::Qmp(Message::Negotiated));
+    play.now += Duration::from_secs(3600);
+    play.machine.slept(Duration::from_secs(3600));
+    assert_eq!(play.on(Event::Tick), []);
+    assert_eq!(play.after(31), [QUIT]);
 }
 
 #[test]

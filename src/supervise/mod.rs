@@ -37,7 +37,7 @@ mod os;
 #[path = "os/unix.rs"]
 mod unix;
 
-pub use failure::Failure;
+pub use failure::{Failure, Rungs};
 pub use signals::Signals;
 pub use status::{Status, for_stderr};
 
@@ -67,18 +67,21 @@ pub struct Launch {
     pub lock: Option<Arc<File>>,
     /// What `args` say of the console and the control port.
     pub channels: Channels,
-    /// Where the guest's console and QEMU's standard error are appended to, up to 16 MiB each.
-    pub console_log: PathBuf,
-    pub qemu_log: PathBuf,
-    /// Not TCG: an internal error, or no sign of life, means that the accelerator failed.
-    pub accelerated: bool,
+    /// Where the guest's console and QEMU's standard error are appended to, up to 16 MiB each; if anywhere.
+    pub console_log: Option<PathBuf>,
+    pub qemu_log: Option<PathBuf>,
+    pub rungs: Rungs,
+    /// The guest is one that tells when its session is ready.
+    pub tells_session: bool,
     pub limits: Limits,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// From the start to QEMU's answer and, with an accelerator, the console's first byte.
+    /// From the start to QEMU's answer and the console's first byte.
     pub life: Duration,
+    /// From the start to the session.
+    pub ready: Duration,
     /// From the press of the power button to the guest's power-off.
     pub poweroff: Duration,
     /// From the quit command to QEMU's end; then it is killed.
@@ -89,6 +92,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             life: Duration::from_secs(30),
+            ready: Duration::from_secs(300),
             poweroff: Duration::from_secs(30),
             quit: Duration::from_secs(3),
         }
@@ -153,6 +157,13 @@ enum Exit {
     Signal(i32),
 }
 
+impl Exit {
+    /// By a fault of its own, and by nobody's wish.
+    fn is_crash(self) -> bool {
+        matches!(self, Self::Signal(signal) if os::is_crash(signal))
+    }
+}
+
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -168,6 +179,9 @@ const TICK_BOOTING: Duration = Duration::from_millis(200);
 const TICK_READY: Duration = Duration::from_secs(1);
 const TICK_ENDING: Duration = Duration::from_millis(5);
 
+/// A wait that takes this much longer than was asked for was a suspended machine, or a stopped process.
+const SUSPENDED: Duration = Duration::from_secs(2);
+
 /// How long what QEMU still said is waited for after its end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -181,7 +195,7 @@ pub fn run(launch: &Launch, status: &mut dyn Status, signals: &Signals) -> Resul
     let (child, streams) = Child::spawn(launch)?;
     let (readers, events, waker) = Readers::start(streams, launch)?;
     let awake = signals.wake(move || waker.wake());
-    let machine = Machine::new(launch.accelerated, launch.limits, started);
+    let machine = Machine::new(launch, started);
     let mut supervision = Supervision { machine, child, status, signals, heard: 0, qmp_open: true, started };
     let exit = supervision.until_exit(&events)?;
     drop(awake);
@@ -210,7 +224,14 @@ impl Supervision<'_> {
             if let Some(exit) = self.child.try_wait()? {
                 return Ok(exit);
             }
-            match events.recv_timeout(self.patience()) {
+            let (asked, patience) = (Instant::now(), self.patience());
+            let event = events.recv_timeout(patience);
+            // QEMU slept as well: that time is not held against it.
+            let overslept = asked.elapsed().saturating_sub(patience);
+            if overslept > SUSPENDED {
+                self.machine.slept(overslept);
+            }
+            match event {
                 Ok(event) => self.on(event),
                 Err(RecvTimeoutError::Timeout) => (),
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK_ENDING),
@@ -260,7 +281,7 @@ impl Supervision<'_> {
                 Action::Stage(stage) => self.status.stage(stage, self.started.elapsed()),
                 Action::Reachable(port) => self.status.reachable(port),
                 Action::TerminalSize { columns, rows } => self.status.terminal_size(columns, rows),
-                Action::Say(sentence) => self.status.say(sentence),
+                Action::Say(sentence) => self.status.say(&sentence),
             }
         }
     }

@@ -23,6 +23,9 @@ const WELCOME: &[u8] = b"Welcome to ";
 /// How many messages of the guest's reach the log.
 const GUEST_MESSAGES: usize = 1000;
 
+/// And how many the terminal that the launcher was started in.
+const GUEST_NOTICES: usize = 5;
+
 /// What was read, for when it is over.
 pub struct Readers {
     console: Arc<Mutex<Tail>>,
@@ -43,9 +46,9 @@ impl Readers {
     pub fn start(streams: Streams, launch: &Launch) -> Result<(Self, Receiver<Event>, Waker)> {
         let (events, receiver) = sync_channel(WAITING);
         let readers = Self { console: Arc::default(), qemu: Arc::default() };
-        let log = Log::open(&launch.console_log)?;
+        let log = Log::open(launch.console_log.as_deref())?;
         spawn("console", read_console(streams.console, log, readers.console.clone(), events.clone()))?;
-        let log = Log::open(&launch.qemu_log)?;
+        let log = Log::open(launch.qemu_log.as_deref())?;
         spawn("qemu", read_stderr(streams.stderr, log, readers.qemu.clone(), events.clone()))?;
         spawn("control", read_control(streams.control, events.clone()))?;
         spawn("qmp", read_qmp(streams.qmp, events.clone()))?;
@@ -118,9 +121,14 @@ fn read_console(
 fn read_control(stream: impl Read, events: SyncSender<Event>) -> impl FnOnce() {
     move || {
         let mut lines = Lines::new(control::LINE_BYTES);
-        let mut messages = 0;
+        let (mut messages, mut notices) = (0, 0);
         drain(stream, |bytes| {
             lines.push(bytes, |line| match control::parse(line) {
+                Some(Report::Notice { message }) if notices < GUEST_NOTICES => {
+                    notices += 1;
+                    let _ = events.send(Event::Control(Report::Notice { message }));
+                }
+                Some(Report::Notice { .. }) => {}
                 Some(Report::Log { message }) => {
                     messages += 1;
                     if messages <= GUEST_MESSAGES {
@@ -152,23 +160,27 @@ fn read_stderr(
 
 /// A file that grows to a limit. What can't be written is lost: a full disk is no reason to end a VM.
 struct Log {
-    file: File,
+    file: Option<File>,
     room: u64,
 }
 
 impl Log {
     const MAX_BYTES: u64 = 16 << 20;
 
-    fn open(path: &Path) -> Result<Self> {
+    /// Without a path nothing is kept.
+    fn open(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else { return Ok(Self { file: None, room: 0 }) };
         let cannot = || format!("can't write {}", path.display());
         let file = File::options().create(true).append(true).open(path).with_context(cannot)?;
         let length = file.metadata().with_context(cannot)?.len();
-        Ok(Self { file, room: Self::MAX_BYTES.saturating_sub(length) })
+        Ok(Self { file: Some(file), room: Self::MAX_BYTES.saturating_sub(length) })
     }
 
     fn append(&mut self, bytes: &[u8]) {
         let fits = bytes.len().min(usize::try_from(self.room).unwrap_or(usize::MAX));
-        if fits > 0 && self.file.write_all(&bytes[..fits]).is_ok() {
+        if let Some(file) = self.file.as_mut().filter(|_| fits > 0)
+            && file.write_all(&bytes[..fits]).is_ok()
+        {
             self.room -= fits as u64;
         }
     }

@@ -1,6 +1,7 @@
 //! What goes wrong, and what is made of it: another rung, or a reason with the last lines.
 
 use crate::scene::Scene;
+use std::path::PathBuf;
 use std::time::Duration;
 use virtualghost::supervise::{End, Failure, Tails};
 
@@ -106,7 +107,7 @@ fn a_program_that_is_not_there_is_an_error_with_its_path() {
 fn the_logs_have_what_was_said() {
     let scene = Scene::booted(["stderr=a warning\\n", "guest-poweroff"]);
     scene.end();
-    let read = |path| std::fs::read_to_string(path).unwrap();
+    let read = |path: &Option<PathBuf>| std::fs::read_to_string(path.as_ref().unwrap()).unwrap();
     assert_eq!(read(&scene.launch.qemu_log), "a warning\n");
     assert!(read(&scene.launch.console_log).starts_with("[    0.000000] Linux version"));
 }

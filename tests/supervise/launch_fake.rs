@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use virtualghost::qemu::{Agent, Channel, Channels};
-use virtualghost::supervise::{Launch, Limits, Signals, for_stderr, run};
+use virtualghost::supervise::{Launch, Limits, Rungs, Signals, for_stderr, run};
 
 fn main() -> anyhow::Result<()> {
     let mut words = std::env::args_os().skip(1);
@@ -19,9 +19,10 @@ fn main() -> anyhow::Result<()> {
             control: Channel::Descriptor(4),
             agent: Agent::Loopback,
         },
-        console_log: folder.join("console.log"),
-        qemu_log: folder.join("qemu.log"),
-        accelerated: false,
+        console_log: Some(folder.join("console.log")),
+        qemu_log: Some(folder.join("qemu.log")),
+        rungs: Rungs::default(),
+        tells_session: true,
         limits: Limits::default(),
     };
     let end = run(&launch, &mut *for_stderr(), &Signals::install()?)?;

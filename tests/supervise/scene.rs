@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use virtualghost::qemu::{Agent, Channel, Channels};
-use virtualghost::supervise::{End, Launch, Limits, Signals, Stage, Status, run};
+use virtualghost::supervise::{End, Launch, Limits, Rungs, Signals, Stage, Status, run};
 
 pub const READY: &str = "control={\"event\":\"session-ready\"}\\n";
 
@@ -51,10 +51,11 @@ impl Scene {
                 control: Channel::Descriptor(4),
                 agent: Agent::Loopback,
             },
-            console_log: folder.path().join("console.log"),
-            qemu_log: folder.path().join("qemu.log"),
-            accelerated: false,
-            limits: Limits { life: NEVER, poweroff: NEVER, quit: NEVER },
+            console_log: Some(folder.path().join("console.log")),
+            qemu_log: Some(folder.path().join("qemu.log")),
+            rungs: Rungs::default(),
+            tells_session: true,
+            limits: Limits { life: NEVER, ready: NEVER, poweroff: NEVER, quit: NEVER },
         };
         Self { launch, signals: Signals::default(), stops_at_ready: 0, folder }
     }
@@ -79,7 +80,7 @@ impl Scene {
     }
 
     pub fn accelerated(mut self) -> Self {
-        self.launch.accelerated = true;
+        self.launch.rungs.accelerator = true;
         self
     }
 

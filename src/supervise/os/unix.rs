@@ -111,6 +111,13 @@ pub fn signal_name(number: i32) -> String {
     Signal::try_from(number).map_or(format!("signal {number}"), |signal| signal.as_str().to_owned())
 }
 
+/// SIGSYS is what seccomp ends a driver with that does what the sandbox denies.
+pub fn is_crash(number: i32) -> bool {
+    use Signal::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+    Signal::try_from(number)
+        .is_ok_and(|signal| [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP].contains(&signal))
+}
+
 /// Does `install`, which sets handlers, and leaves SIGHUP ignored if it was: so says nohup(1).
 pub fn keeping_nohup<T>(install: impl FnOnce() -> T) -> T {
     // SAFETY: sigaction(2) reads or writes what it is given; an all-zero sigaction is a valid one.

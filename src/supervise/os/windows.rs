@@ -120,12 +120,20 @@ pub fn terminate(child: &mut Child) {
     let _ = child.kill();
 }
 
+/// A process that an exception ends has its NTSTATUS for a status: an error's begins with 0xC ([MS-ERREF], 2.3).
 pub fn exit(status: ExitStatus) -> Exit {
-    Exit::Status(status.code().unwrap_or_default())
+    match status.code().unwrap_or_default() {
+        code if (code as u32) >> 28 == 0xC => Exit::Signal(code),
+        code => Exit::Status(code),
+    }
+}
+
+pub fn is_crash(_: i32) -> bool {
+    true
 }
 
 pub fn signal_name(number: i32) -> String {
-    format!("signal {number}")
+    format!("exception {number:#X}")
 }
 
 /// There is no nohup.
