@@ -103,6 +103,7 @@ test: lint build ## Everything that CI runs
 lab: test ## The long tests too
 	tests/build/rootfs.sh --rebuild
 	LAB=1 tests/build/docker.sh
+	tests/lab/ladder.sh $(EXECUTABLE)
 	tests/lab/remote.sh $(EXECUTABLE)
 	tests/lab/vsock.sh $(EXECUTABLE)
 

@@ -25,7 +25,8 @@ const READY: &str = "virtualghost-ready";
 const RUNTIME: &str = "/run/user/1000";
 
 const USAGE: &str = "\
-usage: ghostly-agent report session-ready | terminal-size | session-exit [STATUS] | failed SENTENCE";
+usage: ghostly-agent report session-ready | terminal-size | session-exit [STATUS] | failed SENTENCE |
+    notice SENTENCE";
 
 /// Tells the host. Without a port there is nobody to tell, and that is no error: another host than ours runs this guest.
 pub fn report(mut words: impl Iterator<Item = String>) -> io::Result<()> {
@@ -49,7 +50,9 @@ pub fn report(mut words: impl Iterator<Item = String>) -> io::Result<()> {
                 exit_status(status.as_deref().unwrap_or("0"))
             )
         }
-        ("failed", Some(sentence)) => format!("{{\"event\":\"failed\",\"message\":{}}}\n", quoted(&sentence)),
+        ("failed" | "notice", Some(sentence)) => {
+            format!("{{\"event\":\"{event}\",\"message\":{}}}\n", quoted(&sentence))
+        }
         _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, USAGE)),
     };
     tell(&lines)

@@ -90,7 +90,9 @@ const LAST_WORDS: &[(&str, Failure)] = &[
     ("gtk initialization failed", Failure::Window),
     ("Could not initialize SDL", Failure::Window),
     ("cannot open display", Failure::Window),
-    ("is not available, please recompile", Failure::Window),
+    // With Debian's addition, and without.
+    ("Display 'gtk' is not available", Failure::Window),
+    ("Display 'sdl' is not available", Failure::Window),
     ("does not accept value 'gtk'", Failure::Window),
     ("does not accept value 'sdl'", Failure::Window),
 ];
@@ -155,6 +157,10 @@ mod tests {
             ("qemu-system-x86_64: OpenGL is not supported by display backend 'gtk'", Failure::Gl),
             ("qemu-system-x86_64: egl: no drm render node available", Failure::Gl),
             ("gtk initialization failed", Failure::Window),
+            (
+                "Display 'gtk' is not available. Perhaps you want to install qemu-system-gui package?",
+                Failure::Window,
+            ),
             (
                 "qemu-system-x86_64: -device vhost-vsock-pci,guest-cid=70000: vhost-vsock: unable to set guest cid: Address already in use",
                 Failure::Vsock,

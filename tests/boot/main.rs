@@ -77,6 +77,13 @@ fn a_terminal_opens_takes_keys_follows_its_window_and_powers_off_at_exit() {
     println!("what renders in the guest:\n{renderer}");
     assert!(renderer.contains("virgl"), "{renderer}");
 
+    // What the terminal asks before it takes the host's OpenGL.
+    let offered = ask(&screen, &vm, "virgl", "/usr/lib/virtualghost/opengl 4.3 && echo enough");
+    assert_eq!(last_line(&offered), "enough", "{offered}");
+    let old = "MESA_GL_VERSION_OVERRIDE=4.1 /usr/lib/virtualghost/opengl 4.3 || echo less";
+    let offered = ask(&screen, &vm, "virgl", old);
+    assert!(offered.contains("4.1") && last_line(&offered) == "less", "{offered}");
+
     let size_at_first = last_line(&ask(&screen, &vm, "virgl", "stty size")).to_owned();
     screen.resize(900, 600);
     screen.wait_for("resized", "VIRTUAL");

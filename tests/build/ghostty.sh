@@ -115,4 +115,24 @@ printf '#!/bin/sh\necho "no GL here" >&2; exit 3\n' >"$work/tree-depends/usr/bin
 deb "$work/tree-depends" "$work/broken.deb" 1.7.0-1
 refuses 'a ghostty that does not run is refused with what it said' 'does not run in the image: no GL here' \
     hand_in "$work/root" "$work/broken.deb"
+echo '--- OpenGL that is too old for it'
+guest=$work/guest
+mkdir -p "$guest"
+cp "$REPO/assets/guest/usr/lib/virtualghost/opengl" "$guest"
+ln -s "$REPO/assets/guest/usr/lib/virtualghost/terminals/ghostty" "$guest/terminal"
+printf '#!/bin/sh\necho "$@" >>"%s/told"\n' "$guest" >"$guest/ghostly-agent"
+printf '#!/bin/sh\necho "software: ${LIBGL_ALWAYS_SOFTWARE-no}"\n' >"$guest/ghostty"
+# offers VERSION: what the terminal makes of it.
+offers() {
+    printf '#!/bin/sh\n[ -z "%s" ] || echo "OpenGL core profile version: %s (Core Profile) Mesa 25.0.7"\n' "$1" "$1" >"$guest/eglinfo"
+    chmod +x "$guest"/{eglinfo,ghostty,ghostly-agent}
+    : >"$guest/told"
+    [ "$(PATH=$guest:$PATH LIBGL_ALWAYS_SOFTWARE='' "$guest/terminal")" = "software: $2" ] && diff "$guest/told" <(printf '%s' "$3")
+}
+# shellcheck disable=SC2016
+too_old() { printf 'report notice OpenGL %s is less than the 4.3 that Ghostty needs, so it renders in software\n' "$1"; }
+check 'OpenGL 4.3 is used' offers 4.3 '' ''
+check 'a later one is, too' offers 4.10 '' ''
+check 'an older one is left, and the host is told' offers 4.1 true "$(too_old 4.1)"$'\n'
+check 'none at all is left, too' offers '' true "$(too_old none)"$'\n'
 finish

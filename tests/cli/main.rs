@@ -21,6 +21,7 @@ fn help_names_every_command_and_flag() {
         "exec",
         "cp",
         "ssh-config",
+        "doctor",
         "--vcpus",
         "--memory",
         "--gpu",
