@@ -104,8 +104,8 @@ impl Payload {
     }
 
     /// Whether a start would have nothing to unpack. Writes nothing, locks nothing: for `--dry-run`.
-    pub fn is_installed(&self, cache: &Path) -> Result<bool> {
-        Ok(stamp::holds(&Cache::at(cache).version_path(self.digest()), &self.members()?))
+    pub fn is_installed(&self, cache: &Path) -> bool {
+        stamp::holds(&Cache::at(cache).version_path(self.digest()), &self.members())
     }
 
     /// Reads every installed byte and returns the files that are not as packed; see [`Self::is_installed`] for
@@ -156,7 +156,7 @@ fn install_anew(
 fn lease_if_sound(payload: &Payload, cache: &Cache, user: &VmName) -> Result<Option<Lease>> {
     let leases = cache.lock_leases()?;
     let lease = Lease::take(cache, &leases, payload.digest(), user)?;
-    Ok(stamp::holds(&cache.version_path(payload.digest()), &payload.members()?).then_some(lease))
+    Ok(stamp::holds(&cache.version_path(payload.digest()), &payload.members()).then_some(lease))
 }
 
 /// An amount in MiB, rounded up, as messages have it.
