@@ -51,6 +51,23 @@ mod stamp;
 #[cfg(test)]
 mod tests;
 
+/// What the fuzz targets reach besides.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use super::{Payload, error::Result};
+    use std::path::PathBuf;
+
+    /// Of these bytes, with one blob for all components.
+    pub fn payload(manifest: &[u8], blob: &[u8]) -> Result<Payload> {
+        Payload::new(manifest, |_| Some(blob.to_owned().into()))
+    }
+
+    /// Where its files would lie, relative to the version's folder.
+    pub fn paths(payload: &Payload) -> Vec<PathBuf> {
+        payload.members().into_iter().map(|member| member.path).collect()
+    }
+}
+
 pub use error::AssetError;
 pub use lease::{Lease, User};
 pub use manifest::{Kernel, Qemu, Rootfs};

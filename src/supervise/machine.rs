@@ -165,7 +165,7 @@ impl Machine {
     }
 
     /// The process has ended.
-    pub fn end(self, exit: Exit, tails: Tails) -> End {
+    pub(super) fn end(self, exit: Exit, tails: Tails) -> End {
         let ready = self.stage == Stage::Ready;
         match self.outcome {
             Some(Outcome::PoweredOff) => End::PoweredOff { session_status: self.session_status },

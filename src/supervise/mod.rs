@@ -37,6 +37,15 @@ mod os;
 #[path = "os/unix.rs"]
 mod unix;
 
+/// What the fuzz targets reach besides.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use super::control::{LINE_BYTES as CONTROL_LINE_BYTES, Report, parse as parse_report};
+    pub use super::lines::{Lines, Tail, clean};
+    pub use super::machine::{Action, Event, Machine};
+    pub use super::qmp::{LINE_BYTES as QMP_LINE_BYTES, Message, parse as parse_message};
+}
+
 pub use failure::Failure;
 pub use signals::Signals;
 pub use status::{Status, for_stderr};
