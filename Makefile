@@ -77,6 +77,7 @@ $(QEMU): scripts/package-qemu.sh scripts/qemu-bundle.conf assets/qemu/window.c $
 .PHONY: lint test-build test lab
 lint: deps-test ## Formatting, clippy, shellcheck, the crates' licences
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --all-targets --no-default-features --features agent -- -D warnings
 	shellcheck -x scripts/*.sh scripts/rootfs/*.sh tests/build/*.sh tests/lab/*.sh .ci/run
@@ -97,10 +98,12 @@ boot_test = VIRTUALGHOST_EXECUTABLE=$(abspath $(EXECUTABLE)) $(CARGO) test --tes
 test: lint build ## Everything that CI runs
 	$(CARGO) test
 	$(CARGO) test --no-default-features --features agent
+	CARGO='$(CARGO)' scripts/fuzz.sh 5
 	$(MAKE) test-build
 	$(boot_test)
 
 lab: test ## The long tests too
+	CARGO='$(CARGO)' scripts/fuzz.sh 120
 	tests/build/rootfs.sh --rebuild
 	LAB=1 tests/build/docker.sh
 	tests/lab/ladder.sh $(EXECUTABLE)

@@ -14,6 +14,7 @@ build_packages=(
 host_packages=(libgl1 libegl1 libgl1-mesa-dri libgbm1 libx11-6 libwayland-client0)
 test_packages=(
     shellcheck
+    g++                                         # libFuzzer
     xvfb xauth x11-utils x11-xserver-utils xdotool imagemagick tesseract-ocr # a screen, hands and eyes
     podman buildah                              # make docker-build
     openssh-client rsync                        # the agent's clients

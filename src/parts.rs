@@ -65,7 +65,7 @@ impl Parts {
 
     /// Whether a start would have nothing to unpack.
     pub fn are_there(&self, cache: &Path) -> bool {
-        self.payload.as_ref().is_none_or(|payload| payload.is_installed(cache).unwrap_or(false))
+        self.payload.as_ref().is_none_or(|payload| payload.is_installed(cache))
     }
 
     /// What a start would unpack.

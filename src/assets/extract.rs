@@ -37,7 +37,7 @@ pub fn extract(payload: &Payload, cache: &Cache, lock: &ChangeLock, progress: &d
 }
 
 fn fill(payload: &Payload, folder: &Path, progress: &dyn Progress) -> Result<()> {
-    let members = payload.members()?;
+    let members = payload.members();
     let mut folders = BTreeSet::from([folder.to_owned()]);
     for member in &members {
         let path = folder.join(&member.path);

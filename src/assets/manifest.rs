@@ -68,7 +68,34 @@ pub struct Chunk {
     pub frame_length: u64,
 }
 
+/// Bytes per chunk; the last of a file is shorter. Small enough for every core to have work in one file,
+/// large enough to cost little in compression.
+pub const CHUNK: u64 = 4 << 20;
+
 impl Manifest {
+    /// Refuses what no packer makes: a name that leads out of its folder, and a chunk that is too long, out of
+    /// order or beyond the end of its file. Who has asked may add up a manifest's numbers and reserve room for a
+    /// chunk.
+    pub fn check(&self) -> Result<(), String> {
+        let qemu = &self.qemu.about;
+        let files = || self.components().into_iter().flat_map(|(_, files)| files);
+        let paths = files().map(|file| &file.path).chain([&qemu.program, &qemu.modules, &qemu.data]);
+        if let Some(path) = paths.into_iter().find(|path| !stays_inside(path)) {
+            return Err(format!("{path:?} can't be a name in it"));
+        }
+        for file in files() {
+            let mut end = 0;
+            for Chunk { offset, length, .. } in &file.chunks {
+                let next = offset.checked_add(*length).filter(|next| *next <= file.size);
+                let Some(next) = next.filter(|_| *offset >= end && *length <= CHUNK) else {
+                    return Err(format!("{} can't have {length} bytes at byte {offset}", file.path));
+                };
+                end = next;
+            }
+        }
+        Ok(())
+    }
+
     /// Each component's name (that of its folder, and with [`blob_name`] of its blob) and files.
     pub fn components(&self) -> [(&'static str, &[PackedFile]); 3] {
         [("kernel", &self.kernel.files), ("rootfs", &self.rootfs.files), ("qemu", &self.qemu.files)]

@@ -2,7 +2,7 @@
 //! kilobytes) is read at every start; the blobs' pages stay on the disk until something is extracted.
 
 use super::error::{AssetError, Result};
-use super::manifest::{Chunk, Kernel, Manifest, Qemu, Rootfs, blob_name, stays_inside};
+use super::manifest::{Chunk, Kernel, Manifest, Qemu, Rootfs, blob_name};
 use std::borrow::Cow;
 use std::path::PathBuf;
 
@@ -35,8 +35,9 @@ impl Payload {
 
     pub(super) fn new(manifest: &[u8], blob: impl Fn(&str) -> Option<Cow<'static, [u8]>>) -> Result<Self> {
         let digest = digest_of(manifest);
-        let manifest: Manifest = serde_json::from_slice(manifest)
-            .map_err(|e| AssetError::DamagedPayload { what: format!("its manifest: {e}") })?;
+        let damaged = |why: String| AssetError::DamagedPayload { what: format!("its manifest: {why}") };
+        let manifest: Manifest = serde_json::from_slice(manifest).map_err(|e| damaged(e.to_string()))?;
+        manifest.check().map_err(damaged)?;
         let blobs = manifest.components().map(|(name, _)| blob(&blob_name(name)).unwrap_or_default());
         Ok(Self { manifest, digest, blobs })
     }
@@ -60,33 +61,26 @@ impl Payload {
 
     /// Bytes to be written to the cache: holes don't count.
     pub fn unpacked_bytes(&self) -> u64 {
-        self.chunks().map(|chunk| chunk.length).sum()
+        let files = self.manifest.components().into_iter().flat_map(|(_, files)| files);
+        files.flat_map(|file| &file.chunks).map(|chunk| chunk.length).sum()
     }
 
     /// Bytes in the executable.
     pub fn packed_bytes(&self) -> u64 {
-        self.chunks().map(|chunk| chunk.frame_length).sum()
+        self.blobs.iter().map(|blob| blob.len() as u64).sum()
     }
 
-    fn chunks(&self) -> impl Iterator<Item = &Chunk> {
-        self.manifest.components().into_iter().flat_map(|(_, files)| files).flat_map(|file| &file.chunks)
-    }
-
-    /// Every file. A path that would leave the version's folder is refused, ours or not.
-    pub(super) fn members(&self) -> Result<Vec<Member<'_>>> {
+    /// Every file.
+    pub(super) fn members(&self) -> Vec<Member<'_>> {
         let mut members = Vec::new();
         for ((name, files), blob) in self.manifest.components().into_iter().zip(&self.blobs) {
             for file in files {
-                if !stays_inside(&file.path) {
-                    let what = format!("it holds a file named {:?}", file.path);
-                    return Err(AssetError::DamagedPayload { what });
-                }
                 let path = PathBuf::from(name).join(&file.path);
                 let (size, executable, chunks) = (file.size, file.executable, &file.chunks[..]);
                 members.push(Member { path, size, executable, chunks, blob });
             }
         }
-        Ok(members)
+        members
     }
 }
 

@@ -165,15 +165,21 @@ impl Layer {
     }
 }
 
-/// A setting a line: `key = value`, aligned, and its origin: what `config --show` prints.
+/// A setting a line: `key = value`, aligned, and its origin: what `config --show` prints. A path may hold a line's end
+/// or an escape sequence; neither reaches the terminal.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = self.rows();
-        let lines: Vec<_> = rows.iter().map(|row| format!("{} = {}", row.key, row.value)).collect();
+        let lines: Vec<_> = rows.iter().map(|row| shown(format!("{} = {}", row.key, row.value))).collect();
         let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-        let lines = lines.iter().zip(&rows).map(|(line, row)| format!("{line:<width$}  ({})", row.origin));
+        let lines =
+            lines.iter().zip(&rows).map(|(line, row)| shown(format!("{line:<width$}  ({})", row.origin)));
         f.write_str(&lines.collect::<Vec<_>>().join("\n"))
     }
+}
+
+fn shown(text: String) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// The commented file that `config --init` writes: every setting, none of them said.
@@ -316,6 +322,13 @@ mod tests {
         assert_eq!(layer.kernel.unwrap().value, Source::File("/etc/vg/vmlinux".into()));
         assert_eq!(layer.rootfs.unwrap().value, Source::File("/srv/r.img".into()));
         assert_eq!(layer.qemu.unwrap().value, Source::Embedded);
+    }
+
+    #[test]
+    fn a_setting_is_shown_on_one_line_whatever_its_path_holds() {
+        let shown = Config::merge([file("kernel = \"/a\\nb\\u001b[2J\"").unwrap()]).to_string();
+        assert!(shown.contains("kernel = /a\u{fffd}b\u{fffd}[2J "), "{shown}");
+        assert_eq!(shown.lines().count(), Config::merge([]).rows().len());
     }
 
     #[test]

@@ -95,10 +95,8 @@ impl FromStr for KeyboardLayout {
         let word = |s: &str| {
             s.len() <= 100 && s.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ','))
         };
-        let (layout, variant) = match text.strip_suffix(')').and_then(|t| t.split_once('(')) {
-            Some(parts) => parts,
-            None => (text, ""),
-        };
+        let parts = text.strip_suffix(')').and_then(|text| text.split_once('('));
+        let (layout, variant) = parts.filter(|(_, variant)| !variant.is_empty()).unwrap_or((text, ""));
         if layout.is_empty() || !word(layout) || !word(variant) {
             return Err(Invalid(format!(
                 "keyboard must be auto, an XKB layout such as de, or one with its variant such as de(nodeadkeys), not {text:?}"
@@ -216,7 +214,7 @@ mod tests {
         for good in ["us", "de(nodeadkeys)", "us,cz(,qwerty)", "in(hin-kagapa)"] {
             assert_eq!(good.parse::<KeyboardChoice>().unwrap().to_string(), good);
         }
-        for bad in ["", "de nodeadkeys", "de init=/bin/sh", "(x)", "de(\")", "de=x", "de\n"] {
+        for bad in ["", "de nodeadkeys", "de init=/bin/sh", "(x)", "de(\")", "de=x", "de\n", "auto()"] {
             assert!(bad.parse::<KeyboardChoice>().is_err(), "{bad:?}");
         }
     }

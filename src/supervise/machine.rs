@@ -25,7 +25,7 @@
 use super::control::Report;
 use super::failure::{self, Failure, Rungs, Symptom};
 use super::qmp::{Command, Message};
-use super::{End, Exit, Launch, Limits, Stage, StopCause, Tails};
+use super::{End, Exit, Limits, Stage, StopCause, Tails};
 use std::time::{Duration, Instant};
 
 /// A guest that is still booting does not hear its power button, so it is pressed again.
@@ -101,11 +101,11 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn new(launch: &Launch, started: Instant) -> Self {
+    pub fn new(limits: Limits, rungs: Rungs, tells_session: bool, started: Instant) -> Self {
         Self {
-            limits: launch.limits,
-            rungs: launch.rungs,
-            tells_session: launch.tells_session,
+            limits,
+            rungs,
+            tells_session,
             started,
             stage: Stage::Qemu,
             commands: false,
@@ -180,7 +180,7 @@ impl Machine {
     }
 
     /// The process has ended.
-    pub fn end(self, exit: Exit, tails: Tails) -> End {
+    pub(super) fn end(self, exit: Exit, tails: Tails) -> End {
         let ready = self.stage == Stage::Ready;
         match self.outcome {
             Some(Outcome::PoweredOff) => End::PoweredOff { session_status: self.session_status },

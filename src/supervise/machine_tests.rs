@@ -20,26 +20,8 @@ impl Play {
     }
 
     fn on_rungs(rungs: Rungs) -> Self {
-        use crate::qemu::{Agent, Channel, Channels};
         let now = Instant::now();
-        let channels = Channels {
-            console: Channel::Descriptor(3),
-            control: Channel::Descriptor(4),
-            agent: Agent::Loopback,
-        };
-        let launch = Launch {
-            program: "qemu".into(),
-            args: Vec::new(),
-            environment: Vec::new(),
-            lock: None,
-            channels,
-            console_log: None,
-            qemu_log: None,
-            rungs,
-            tells_session: true,
-            limits: LIMITS,
-        };
-        Self { machine: Machine::new(&launch, now), now }
+        Self { machine: Machine::new(LIMITS, rungs, true, now), now }
     }
 
     fn booted(accelerated: bool) -> Self {

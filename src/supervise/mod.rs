@@ -37,6 +37,15 @@ mod os;
 #[path = "os/unix.rs"]
 mod unix;
 
+/// What the fuzz targets reach besides.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use super::control::{LINE_BYTES as CONTROL_LINE_BYTES, Report, parse as parse_report};
+    pub use super::lines::{Lines, Tail, clean};
+    pub use super::machine::{Action, Event, Machine};
+    pub use super::qmp::{LINE_BYTES as QMP_LINE_BYTES, Message, parse as parse_message};
+}
+
 pub use failure::{Failure, Rungs};
 pub use signals::Signals;
 pub use status::{Status, for_stderr};
@@ -195,7 +204,7 @@ pub fn run(launch: &Launch, status: &mut dyn Status, signals: &Signals) -> Resul
     let (child, streams) = Child::spawn(launch)?;
     let (readers, events, waker) = Readers::start(streams, launch)?;
     let awake = signals.wake(move || waker.wake());
-    let machine = Machine::new(launch, started);
+    let machine = Machine::new(launch.limits, launch.rungs, launch.tells_session, started);
     let mut supervision = Supervision { machine, child, status, signals, heard: 0, qmp_open: true, started };
     let exit = supervision.until_exit(&events)?;
     drop(awake);

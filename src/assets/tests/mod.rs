@@ -73,12 +73,12 @@ impl Lab {
         let folder = self.path("payload");
         let _ = fs::remove_dir_all(&folder);
         pack(&self.path("build"), &folder, 1, Path::new("/nonexistent")).unwrap();
-        self.packed(&folder)
+        self.packed(&folder).unwrap()
     }
 
-    fn packed(&self, folder: &Path) -> Payload {
+    fn packed(&self, folder: &Path) -> Result<Payload> {
         let manifest = fs::read(folder.join("manifest.json")).unwrap();
-        Payload::new(&manifest, |blob| fs::read(folder.join(blob)).ok().map(Into::into)).unwrap()
+        Payload::new(&manifest, |blob| fs::read(folder.join(blob)).ok().map(Into::into))
     }
 
     /// A payload that differs from all others by its kernel.
@@ -101,7 +101,7 @@ impl Lab {
     }
 
     fn assert_sound(&self, payload: &Payload) {
-        assert!(payload.is_installed(&self.cache()).unwrap());
+        assert!(payload.is_installed(&self.cache()));
         assert_eq!(payload.damaged_files(&self.cache()).unwrap(), Vec::<PathBuf>::new());
     }
 }

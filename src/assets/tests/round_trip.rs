@@ -1,7 +1,7 @@
 //! What goes in comes out, and only that.
 
 use super::super::error::AssetError;
-use super::super::manifest::{Manifest, blob_name, is_hole, stays_inside};
+use super::super::manifest::{CHUNK, Manifest, blob_name, is_hole, stays_inside};
 use super::*;
 use std::os::unix::fs::{MetadataExt, symlink};
 
@@ -90,7 +90,7 @@ fn refused(damage: impl Fn(&mut Manifest, &mut Vec<u8>)) -> String {
     damage(&mut manifest, &mut blob);
     fs::write(manifest_path, serde_json::to_vec(&manifest).unwrap()).unwrap();
     fs::write(blob_path, blob).unwrap();
-    let error = lab.install(&lab.packed(&lab.path("payload"))).unwrap_err();
+    let error = lab.packed(&lab.path("payload")).and_then(|payload| lab.install(&payload)).unwrap_err();
     assert!(matches!(error, AssetError::DamagedPayload { .. }), "{error}");
     assert_eq!(lab.versions(), Vec::<String>::new());
     error.to_string()
@@ -111,8 +111,19 @@ fn a_path_that_leaves_the_version_is_refused() {
     for path in ["../evil", "a/../../evil", "/evil", "", ".", "a\\b", "C:evil"] {
         assert!(!stays_inside(path), "{path:?}");
         refused(|manifest, _| manifest.kernel.files[0].path = path.to_owned());
+        refused(|manifest, _| manifest.qemu.about.program = path.to_owned());
     }
     assert!(stays_inside("lib/qemu/ui.so"));
+}
+
+#[test]
+fn chunks_that_no_packer_makes_are_refused_before_they_are_added_up() {
+    for (offset, length) in [(u64::MAX, 1), (0, u64::MAX), (0, CHUNK + 1), (14_000_000, 1), (0, CHUNK)] {
+        refused(|manifest, _| {
+            let chunk = &mut manifest.kernel.files[0].chunks[1];
+            (chunk.offset, chunk.length) = (offset, length);
+        });
+    }
 }
 
 #[test]

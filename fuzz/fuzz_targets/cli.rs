@@ -1,0 +1,13 @@
+//! Any words as a command line, a line each: parsed, or refused in words.
+#![no_main]
+
+use clap::Parser;
+use libfuzzer_sys::fuzz_target;
+use virtualghost::cli::Cli;
+
+fuzz_target!(|text: &str| {
+    match Cli::try_parse_from(std::iter::once("virtualghost").chain(text.lines())) {
+        Ok(cli) => drop(cli.run.layer()),
+        Err(refusal) => assert!(!refusal.to_string().is_empty()),
+    }
+});

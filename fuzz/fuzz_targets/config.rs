@@ -1,0 +1,21 @@
+//! A configuration file of any text: refused with a line that it has, or merged and printed, a setting a line.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use std::path::Path;
+use virtualghost::config::{Config, ConfigError, Layer};
+
+fuzz_target!(|text: &str| {
+    let layer = match Layer::file(text, Path::new("/folder/config.toml")) {
+        Ok(layer) => layer,
+        Err(ConfigError::File { line, message, .. }) => {
+            assert!((1..=text.matches('\n').count() + 1).contains(&line), "line {line}: {message}");
+            return;
+        }
+        Err(other) => panic!("{other}"),
+    };
+    let config = Config::merge([layer]);
+    let shown = config.to_string();
+    assert_eq!(shown.split('\n').count(), config.rows().len(), "{shown}");
+    assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+});
