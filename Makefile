@@ -83,6 +83,7 @@ lint: deps-test ## Formatting, clippy, shellcheck, the crates' licences
 	shellcheck -x scripts/*.sh scripts/rootfs/*.sh tests/build/*.sh tests/lab/*.sh .ci/run
 	scripts/check-licences.sh
 	scripts/check-dependencies.sh
+	scripts/check-specification.sh
 
 test-build: deps-test build
 	tests/build/licences.sh
