@@ -50,10 +50,12 @@ pub use failure::{Failure, Rungs};
 pub use signals::Signals;
 pub use status::{Status, for_stderr};
 
+use crate::fault::{self, Point};
 use crate::qemu::Channels;
 use anyhow::Result;
 use child::Child;
 use machine::{Action, Event, Machine};
+use qmp::Command;
 use readers::Readers;
 use std::ffi::OsString;
 use std::fmt;
@@ -201,12 +203,15 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub fn run(launch: &Launch, status: &mut dyn Status, signals: &Signals) -> Result<End> {
     let started = Instant::now();
     status.stage(Stage::Qemu, Duration::ZERO);
+    fault::point(Point::BeforeSpawn);
     let (child, streams) = Child::spawn(launch)?;
+    fault::point(Point::AfterSpawn);
     let (readers, events, waker) = Readers::start(streams, launch)?;
     let awake = signals.wake(move || waker.wake());
     let machine = Machine::new(launch.limits, launch.rungs, launch.tells_session, started);
     let mut supervision = Supervision { machine, child, status, signals, heard: 0, qmp_open: true, started };
     let exit = supervision.until_exit(&events)?;
+    fault::point(Point::AfterExit);
     drop(awake);
     supervision.drain(&events);
     Ok(supervision.machine.end(exit, readers.tails()))
@@ -283,6 +288,7 @@ impl Supervision<'_> {
         }
         for action in actions {
             tracing::debug!("{action:?}");
+            let after = fault_after(&action);
             match action {
                 Action::Send(command) => self.child.send(command),
                 Action::Terminate => self.child.terminate(),
@@ -292,6 +298,18 @@ impl Supervision<'_> {
                 Action::TerminalSize { columns, rows } => self.status.terminal_size(columns, rows),
                 Action::Say(sentence) => self.status.say(&sentence),
             }
+            after.into_iter().for_each(fault::point);
         }
     }
+}
+
+fn fault_after(action: &Action) -> Option<Point> {
+    Some(match action {
+        Action::Send(Command::Powerdown) => Point::PowerButton,
+        Action::Send(Command::Quit) => Point::QuitSent,
+        Action::Stage(Stage::Kernel) => Point::Kernel,
+        Action::Stage(Stage::Services) => Point::Services,
+        Action::Stage(Stage::Ready) => Point::Ready,
+        _ => return None,
+    })
 }
