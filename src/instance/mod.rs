@@ -91,6 +91,7 @@ impl Instance {
     /// A VM of this name is running, or the folder can't be made or written.
     pub fn take(name: &VmName, vms: &Path) -> Result<Self> {
         let files = Files::new(vms, name);
+        folders::create_private(vms)?;
         folders::create_private(&files.0)?;
         fault::point(Point::BeforeLock);
         let Some(lock) = lock(&files)? else {
