@@ -17,13 +17,12 @@ pub fn rows(table: &mut Table) {
         });
     }
     table.row("disk full: config --init", 1, |_| {
-        let (lab, disk) = on_small_disk()?;
+        let (lab, _disk) = on_small_disk()?;
         let ballast = fill(&lab.home(), false);
         assert_eq!(lab.output(&["config", "--init"]).status.code(), Some(1));
         drop(ballast);
         let output = lab.output(&["config", "--init"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        drop((lab, disk));
         Ok(())
     });
     table.row("cache turns read-only: before a launch", 2, |number| {
@@ -31,7 +30,7 @@ pub fn rows(table: &mut Table) {
         fs::create_dir_all(lab.cache()).unwrap();
         let read_only = Mount::read_only(&lab.cache())?;
         let mut launcher = lab.launch();
-        launcher.fails(1, "Read-only file system");
+        launcher.refuses(1, "Read-only file system");
         assert!(launcher.said().contains("hint: "), "no hint:\n{}", launcher.said());
         drop(read_only);
         lab.recovers();
@@ -52,20 +51,25 @@ pub fn rows(table: &mut Table) {
 /// The launcher halts at `point`, the disk fills up, it goes on: to a sentence, or to a VM that runs and stops; then,
 /// with room again, as if nothing had been.
 fn full_from(point: Point, of_files: bool) -> Run {
-    let (lab, disk) = on_small_disk()?;
+    let (lab, _disk) = on_small_disk()?;
+    crate::matrix::guest(&lab, point);
     let mut launcher = lab.launch_with_fault(&format!("{}:stop", point.name()));
     launcher.is_halted();
     let ballast = fill(&lab.home(), of_files);
     launcher.signal(Signal::SIGCONT);
-    says_why_or_works(&mut launcher);
+    says_why_or_works(&mut launcher, point);
     drop(ballast);
     lab.recovers();
-    drop((lab, disk));
     Ok(())
 }
 
-fn says_why_or_works(launcher: &mut Launcher) {
-    while !launcher.said().contains("ready (") && launcher.process.try_wait().unwrap().is_none() {
+fn says_why_or_works(launcher: &mut Launcher, point: Point) {
+    let works = match point {
+        Point::Kernel => "booting the kernel (",
+        Point::Services => "starting the services (",
+        _ => "ready (",
+    };
+    while !launcher.said().contains(works) && launcher.process.try_wait().unwrap().is_none() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     if launcher.process.try_wait().unwrap().is_none() {

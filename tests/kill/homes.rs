@@ -34,7 +34,7 @@ pub fn rows(table: &mut Table) {
     }
     table.row("HOME: a line break", 1, |_| {
         let lab = Lab::with_home("a\nb");
-        lab.launch().fails(2, "line break");
+        lab.launch().refuses(2, "line break");
         lab.is_at_rest();
         lab.is_clean();
         Ok(())

@@ -318,6 +318,15 @@ impl Launcher {
         assert!(said.contains("error: ") && said.contains(words), "not {words:?} but:\n{said}");
     }
 
+    /// As [`Self::fails`], before there is a VM.
+    pub fn refuses(&mut self, code: i32, words: &str) {
+        eventually("the launcher refuses", LONG, || {
+            assert!(!self.said().contains("starting QEMU"), "it starts");
+            self.process.try_wait().unwrap()
+        });
+        self.fails(code, words);
+    }
+
     pub fn is_halted(&self) {
         let stat = || fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok();
         eventually("the launcher halts", LONG, || {

@@ -32,7 +32,7 @@ pub fn rows(table: &mut Table) {
         is_root()?;
         let lab = Lab::cold();
         let mut launcher = lab.start(as_user(&lab, USERS[0]).env_remove("HOME"));
-        launcher.fails(1, "no home folder");
+        launcher.refuses(1, "no home folder");
         assert!(launcher.said().contains("hint: set HOME"), "{}", launcher.said());
         Ok(())
     });
@@ -52,7 +52,7 @@ pub fn rows(table: &mut Table) {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             symlink(&elsewhere, &path).unwrap();
             let mut launcher = lab.launch();
-            launcher.fails(1, "link");
+            launcher.refuses(1, "link");
             assert!(launcher.said().contains(&path.display().to_string()), "{}", launcher.said());
             assert!(launcher.said().contains("hint: "), "{}", launcher.said());
             assert!(fs::read_dir(&elsewhere).unwrap().next().is_none(), "something was put there");
@@ -74,7 +74,7 @@ pub fn rows(table: &mut Table) {
                 as_user(&lab, USERS[0])
             };
             let mut launcher = lab.start(&mut command);
-            launcher.fails(1, "belongs to user 54322");
+            launcher.refuses(1, "belongs to user 54322");
             assert!(launcher.said().contains("hint: "), "{}", launcher.said());
             lab.is_at_rest();
             Ok(())
