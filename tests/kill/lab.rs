@@ -235,7 +235,7 @@ impl Lab {
             let kept = match relative.parent().unwrap().to_string_lossy().as_ref() {
                 "" => name == "steps" || name == ".config" || name == "ballast",
                 ".cache/virtualghost" => ["changes.lock", "leases.lock"].contains(&&*name),
-                ".local/state/virtualghost" => name == "ssh-config",
+                ".local/state/virtualghost" => ["ssh-config", "learnt.json"].contains(&&*name),
                 ".local/share/virtualghost/homes" => name.ends_with(".img"),
                 folder if folder.starts_with(".local/state/virtualghost/vms/") => {
                     ["lock", "console.log", "qemu.log", "launcher.log", "stop.lock"].contains(&&*name)

@@ -29,7 +29,7 @@ make_payload() {
 
 [ -e "$payload/qemu/manifest.json" ] || make_payload
 export VIRTUALGHOST_ASSETS=$payload CARGO_TARGET_DIR=$target KILL_LENGTH=$length
-cargo=(${CARGO:-cargo} test -q --features fault-points)
+read -ra cargo <<<"${CARGO:-cargo} test -q --features fault-points"
 "${cargo[@]}" --test kill --example fake-qemu --no-run
 namespace=(unshare --mount)
 [ "$(id -u)" = 0 ] || namespace=(unshare --map-root-user --mount)
