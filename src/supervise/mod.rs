@@ -20,6 +20,7 @@
 //! the OS does if the launcher itself is killed (`os/`).
 
 mod child;
+mod clock;
 mod control;
 mod failure;
 mod lines;
@@ -54,6 +55,7 @@ use crate::fault::{self, Point};
 use crate::qemu::Channels;
 use anyhow::Result;
 use child::Child;
+use clock::Clock;
 use machine::{Action, Event, Machine};
 use qmp::Command;
 use readers::Readers;
@@ -209,7 +211,16 @@ pub fn run(launch: &Launch, status: &mut dyn Status, signals: &Signals) -> Resul
     let (readers, events, waker) = Readers::start(streams, launch)?;
     let awake = signals.wake(move || waker.wake());
     let machine = Machine::new(launch.limits, launch.rungs, launch.tells_session, started);
-    let mut supervision = Supervision { machine, child, status, signals, heard: 0, qmp_open: true, started };
+    let mut supervision = Supervision {
+        machine,
+        child,
+        status,
+        signals,
+        heard: 0,
+        qmp_open: true,
+        started,
+        clock: Clock::start(started),
+    };
     let exit = supervision.until_exit(&events)?;
     fault::point(Point::AfterExit);
     drop(awake);
@@ -226,6 +237,7 @@ struct Supervision<'a> {
     heard: u32,
     qmp_open: bool,
     started: Instant,
+    clock: Clock,
 }
 
 impl Supervision<'_> {
@@ -264,14 +276,14 @@ impl Supervision<'_> {
         self.status.done();
     }
 
-    fn patience(&self) -> Duration {
+    fn patience(&mut self) -> Duration {
         let tick = match self.machine.stage() {
             _ if !self.qmp_open => TICK_ENDING,
             Stage::Ready => TICK_READY,
             _ => TICK_BOOTING,
         };
         match self.machine.deadline() {
-            Some(deadline) => tick.min(deadline.saturating_duration_since(Instant::now())),
+            Some(deadline) => tick.min(deadline.saturating_duration_since(self.clock.now())),
             None => tick,
         }
     }
@@ -282,7 +294,7 @@ impl Supervision<'_> {
             tracing::debug!("{event:?}");
         }
         let was_ending = self.machine.is_ending();
-        let actions = self.machine.on(event, Instant::now());
+        let actions = self.machine.on(event, self.clock.now());
         if self.machine.is_ending() && !was_ending {
             self.status.ending();
         }
