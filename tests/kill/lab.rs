@@ -11,6 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -28,12 +29,14 @@ static PAYLOAD: LazyLock<BTreeMap<PathBuf, blake3::Hash>> = LazyLock::new(|| {
     files
 });
 
-/// A home after a launch that went well: copied for those that start warm.
-static WARM: LazyLock<TempDir> = LazyLock::new(|| {
+/// A home after a launch that went well, beside the payload: copied for those that start warm.
+static WARM: LazyLock<PathBuf> = LazyLock::new(|| {
     let lab = Lab::cold();
     lab.works();
-    let kept = tempfile::tempdir().unwrap();
-    copy(&lab.home(), &kept.path().join("home"));
+    let folder = std::env::var_os("VIRTUALGHOST_ASSETS").expect("tests/kill/run.sh makes the payload");
+    let kept = PathBuf::from(folder).with_file_name("warm");
+    let _ = fs::remove_dir_all(&kept);
+    copy(&lab.home(), &kept);
     kept
 });
 
@@ -62,7 +65,7 @@ impl Lab {
     /// Where the parts are unpacked.
     pub fn warm() -> Self {
         let lab = Self::empty("home");
-        copy(&WARM.path().join("home"), &lab.home);
+        copy(&WARM, &lab.home);
         lab
     }
 
@@ -140,12 +143,17 @@ impl Lab {
     }
 
     pub fn start(&self, command: &mut Command) -> Launcher {
-        static STARTED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-        let number = STARTED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let said = self.folder().join(format!("said-{number}"));
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let said = self.folder().join(format!("said-{}", STARTED.fetch_add(1, Ordering::Relaxed)));
         let file = File::create(&said).unwrap();
         let process = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
         Launcher { process, said }
+    }
+
+    /// One that nobody listens to.
+    pub fn start_unheard(&self, unread: impl Fn() -> Stdio) -> Launcher {
+        let process = self.command(&["-vvv"]).stdout(unread()).stderr(unread()).spawn().unwrap();
+        Launcher { process, said: "/dev/null".into() }
     }
 
     /// Every process that has this lab's folder in its environment or its arguments; zombies have neither.
