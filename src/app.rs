@@ -238,5 +238,7 @@ fn log_to_stderr(verbose: u8) {
         .with_writer(std::io::stderr)
         .without_time()
         .with_target(false)
+        // They would be told on the same stream, by a macro that panics where nobody reads.
+        .log_internal_errors(false)
         .init();
 }
