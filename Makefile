@@ -80,7 +80,7 @@ lint: deps-test ## Formatting, clippy, shellcheck, the crates' licences
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --all-targets --no-default-features --features agent -- -D warnings
-	shellcheck -x scripts/*.sh scripts/rootfs/*.sh tests/build/*.sh tests/lab/*.sh .ci/run
+	shellcheck -x scripts/*.sh scripts/rootfs/*.sh tests/build/*.sh tests/kill/*.sh tests/lab/*.sh .ci/run
 	scripts/check-licences.sh
 	scripts/check-dependencies.sh
 	scripts/check-specification.sh
@@ -96,15 +96,24 @@ test-build: deps-test build
 
 boot_test = VIRTUALGHOST_EXECUTABLE=$(abspath $(EXECUTABLE)) $(CARGO) test --test boot -- --test-threads=1 --nocapture
 
+# A target folder of its own: the launcher in it has fault points and a payload that boots nothing.
+kill_matrix = CARGO='$(CARGO)' tests/kill/run.sh $(or $(CARGO_TARGET_DIR),target)/kill
+
+.PHONY: kill-matrix
+kill-matrix: deps-test ## Kill the launcher and QEMU at every step, and print what came of it (LENGTH=short|long)
+	$(kill_matrix) $(or $(LENGTH),long)
+
 test: lint build ## Everything that CI runs
 	$(CARGO) test
 	$(CARGO) test --no-default-features --features agent
 	CARGO='$(CARGO)' scripts/fuzz.sh 5
+	$(kill_matrix) short
 	$(MAKE) test-build
 	$(boot_test)
 
 lab: test ## The long tests too
 	CARGO='$(CARGO)' scripts/fuzz.sh 120
+	$(kill_matrix) long
 	tests/build/rootfs.sh --rebuild
 	LAB=1 tests/build/docker.sh
 	tests/lab/ladder.sh $(EXECUTABLE)

@@ -48,7 +48,8 @@ pub fn main(blobs: &'static Blobs) -> ExitCode {
         Some(Command::Clean { dry_run }) => clean(*dry_run),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("{error}");
+        // Not eprintln, which panics where nobody reads.
+        let _ = writeln!(std::io::stderr(), "{error}");
         error.exit_code()
     })
 }
@@ -70,6 +71,7 @@ fn run(args: &RunArgs, blobs: &'static Blobs) -> Result<ExitCode> {
     if args.dry_run {
         return dry_run(&spec, &parts, &folders);
     }
+    folders::os::keep_private();
     if args.detach {
         return detach::detach(&folders.vms_path(), &name, args.name.is_some());
     }
@@ -189,7 +191,8 @@ fn file_layer(path: &Path) -> Result<Layer> {
 /// # Errors
 /// There is something at `path` already: it stays as it is.
 fn write_new(path: &Path, text: &str) -> Result<()> {
-    if let Some(folder) = path.parent() {
+    // One that is there may be a link of the user's, and open to others.
+    if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
         folders::create_private(folder)?;
     }
     let cannot = || format!("can't write {}", path.display());
@@ -200,13 +203,22 @@ fn write_new(path: &Path, text: &str) -> Result<()> {
         }
         opened => opened.with_context(cannot)?,
     };
-    file.write_all(text.as_bytes()).with_context(cannot)?;
+    file.write_all(text.as_bytes()).with_context(cannot).inspect_err(|_| {
+        // Half of it would stay as it is next time.
+        let _ = std::fs::remove_file(path);
+    })?;
     Ok(())
 }
 
-/// To standard output. A reader that has seen enough (`| head -1`) is no error.
+/// To standard output, as a line.
 fn print(text: impl Display) -> Result<ExitCode> {
-    match writeln!(std::io::stdout().lock(), "{text}") {
+    print_bytes(format!("{text}\n").as_bytes())
+}
+
+/// A reader that has seen enough (`| head -1`) is no error.
+fn print_bytes(bytes: &[u8]) -> Result<ExitCode> {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(bytes).and_then(|()| output.flush()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => {
             Err(anyhow::Error::new(e).context("can't write to standard output").into())
         }
@@ -226,5 +238,7 @@ fn log_to_stderr(verbose: u8) {
         .with_writer(std::io::stderr)
         .without_time()
         .with_target(false)
+        // They would be told on the same stream, by a macro that panics where nobody reads.
+        .log_internal_errors(false)
         .init();
 }

@@ -31,6 +31,7 @@ pub fn detach(vms: &Path, name: &VmName, is_said: bool) -> Result<ExitCode> {
         command.args(["--name", name.as_str()]);
     }
     let folder = vms.join(name.as_str());
+    folders::create_private(vms)?;
     folders::create_private(&folder)?;
     let path = Files::new(vms, name).launcher_log_path();
     let log = File::create(&path).with_context(|| format!("can't write {}", path.display()))?;

@@ -61,8 +61,23 @@ impl Folders {
 }
 
 /// Makes the folder and those above it; it is the user's alone (mode 0700).
+///
+/// # Errors
+/// In its place is a link, or a folder of another user's: what is in it others could change.
 pub fn create_private(path: &Path) -> Result<()> {
-    os::create_private(path).with_context(|| format!("can't make the folder {}", path.display()))?;
+    let cannot = || format!("can't make the folder {}", path.display());
+    os::create_folder(path).with_context(cannot)?;
+    let found = fs::symlink_metadata(path).with_context(cannot)?;
+    let because =
+        if found.is_dir() { os::stranger(&found) } else { Some("it is a link or a file".to_owned()) };
+    if let Some(because) = because {
+        return Err(Error::new(
+            Kind::Failed,
+            format!("{} can't serve as a folder: {because}", path.display()),
+        )
+        .hint(format!("move {} away, or mend it", path.display())));
+    }
+    os::set_private(path).with_context(cannot)?;
     Ok(())
 }
 
@@ -72,7 +87,9 @@ pub fn create_private(path: &Path) -> Result<()> {
 pub fn remove_stale_overlays(folder: &Path) {
     const OLD: std::time::Duration = std::time::Duration::from_secs(600);
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|time| time.elapsed().ok());
+        // A clock that was set back leaves files of the future; they are as old as that is far away.
+        let age = entry.metadata().and_then(|found| found.modified()).ok();
+        let age = age.map(|time| time.elapsed().unwrap_or_else(|ahead| ahead.duration()));
         if age.is_some_and(|age| age > OLD) && fs::remove_file(entry.path()).is_ok() {
             tracing::debug!("removed a left-over overlay: {}", entry.path().display());
         }

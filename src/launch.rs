@@ -128,7 +128,7 @@ impl Told<'_> {
         let signals = self.signals.clone();
         std::thread::spawn(move || {
             if let Err(e) = shell.status() {
-                eprintln!("can't start {}: {e}", shell.get_program().display());
+                tracing::error!("can't start {}: {e}", shell.get_program().display());
             }
             signals.raise();
         });
@@ -180,6 +180,11 @@ impl Status for Told<'_> {
 fn write_ssh_config(spec: &VmSpec, files: &Files, folders: &Folders) -> Result<Command> {
     let executable = std::env::current_exe().context("this program's own path is not known")?;
     let own = files.ssh_config_path();
+    if let Some(path) = [&own, &executable].into_iter().find(|path| !remote::config::can_name(path)) {
+        let path = path.display();
+        return Err(Error::bad_input(format!("OpenSSH takes no path with a line break, such as {path}"))
+            .hint("let XDG_STATE_HOME name a folder without one, or move the executable"));
+    }
     for (path, text) in [
         (&own, remote::config::of_vm(&spec.name, files, &executable)),
         (&folders.ssh_config_path(), remote::config::of_all(&folders.vms_path())),

@@ -25,6 +25,8 @@ pub mod doctor;
 #[cfg(feature = "launcher")]
 pub mod error;
 #[cfg(feature = "launcher")]
+pub mod fault;
+#[cfg(feature = "launcher")]
 pub mod folders;
 #[cfg(feature = "launcher")]
 pub mod host;

@@ -1,6 +1,6 @@
 //! The commands on VMs that run or have run.
 
-use super::{merged_config, print};
+use super::{merged_config, print, print_bytes};
 use crate::config::Layer;
 use crate::error::{Error, Kind, Result};
 use crate::folders::Folders;
@@ -186,7 +186,7 @@ pub fn ssh_config(name: Option<&VmName>) -> Result<ExitCode> {
         }
         None => config::of_all(&vms),
     };
-    print(text.trim_end())
+    print_bytes(&text)
 }
 
 pub fn proxy(name: &VmName) -> Result<ExitCode> {

@@ -3,6 +3,7 @@
 //! Packs `assets/build/{kernel,rootfs,qemu}` into `OUT_DIR/payload`, which `src/main.rs` embeds. Where one of
 //! them is missing, the payload is empty: the program builds, its tests run, and it says what it lacks.
 //!
+//! `VIRTUALGHOST_ASSETS` names another folder than `assets/build`: a test's.
 //! `VIRTUALGHOST_ZSTD_LEVEL` (1 to 22) sets the level; unset, a fast one. The best is for what is given away.
 //! With `VIRTUALGHOST_EMPTY` set, the payload is empty in any case: for builds that are only checked or fuzzed.
 
@@ -18,12 +19,14 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+const FOLDER: &str = "VIRTUALGHOST_ASSETS";
 const LEVEL: &str = "VIRTUALGHOST_ZSTD_LEVEL";
 const EMPTY: &str = "VIRTUALGHOST_EMPTY";
 const FAST: i32 = 3;
 
 pub fn main() -> Result<()> {
-    let build = Path::new("assets/build");
+    println!("cargo:rerun-if-env-changed={FOLDER}");
+    let build = env::var_os(FOLDER).map_or_else(|| "assets/build".into(), PathBuf::from);
     let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
     let payload = out.join("payload");
     println!("cargo:rerun-if-env-changed={LEVEL}");
@@ -47,13 +50,14 @@ pub fn main() -> Result<()> {
         // Made beside and renamed: the earlier one lends its frames, and an interrupted build leaves no half.
         let fresh = out.join("payload.new");
         let _ = fs::remove_dir_all(&fresh);
-        pack::pack(build, &fresh, level, &payload)?;
+        pack::pack(&build, &fresh, level, &payload)?;
         let _ = fs::remove_dir_all(&payload);
         fs::rename(fresh, payload)?;
     } else {
         println!(
-            "cargo:warning=no {} in assets/build: this executable carries no VM (see `make help`)",
-            missing.join(", ")
+            "cargo:warning=no {} in {}: this executable carries no VM (see `make help`)",
+            missing.join(", "),
+            build.display()
         );
         empty(&payload)?;
     }

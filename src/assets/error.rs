@@ -25,6 +25,9 @@ pub enum AssetError {
 pub type Result<T> = std::result::Result<T, AssetError>;
 
 impl AssetError {
+    const WRITE_PROTECTED: [io::ErrorKind; 2] =
+        [io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::PermissionDenied];
+
     /// What to type or change next.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -41,6 +44,9 @@ impl AssetError {
                 return Some(format!("remove or mend {path}, or let XDG_CACHE_HOME name a folder elsewhere"));
             }
             Self::Disturbed { .. } => "find out which program changes files there, then start again",
+            Self::Io { source, .. } if Self::WRITE_PROTECTED.contains(&source.kind()) => {
+                "let XDG_CACHE_HOME name a folder that you can write to"
+            }
             Self::Io { .. } => return None,
         };
         Some(hint.to_owned())

@@ -6,6 +6,7 @@ use super::manifest::{Chunk, is_hole};
 use super::payload::{Member, Payload};
 use super::progress::Progress;
 use super::{os, parallel, stamp};
+use crate::fault::{self, Point};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -27,7 +28,9 @@ pub fn extract(payload: &Payload, cache: &Cache, lock: &ChangeLock, progress: &d
     let partial = cache.leftover_path(lock, payload.digest(), "partial");
     let version = cache.version_path(payload.digest());
     let result = fill(payload, &partial, progress)
+        .inspect(|()| fault::point(Point::BeforeRename))
         .and_then(|()| fs::rename(&partial, &version).at("rename to", &version))
+        .inspect(|()| fault::point(Point::AfterRename))
         .and_then(|()| os::sync_folder(&versions).at("write", &versions));
     result.map_err(|error| {
         // What can't be removed now is removed by the next installation.
@@ -49,6 +52,7 @@ fn fill(payload: &Payload, folder: &Path, progress: &dyn Progress) -> Result<()>
         let path = folder.join(&member.path);
         write(&path, chunk, &member.read(chunk)?).at("write", &path)?;
         progress.advance(chunk.length);
+        fault::point(Point::AfterChunk);
         Ok(())
     })?;
     parallel::map(&members, |member| {

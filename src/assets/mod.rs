@@ -14,8 +14,8 @@
 //! ever taken for one.
 //!
 //! A start, [`install`]:
-//! 1. With `leases.lock`: take a lease, then compare the stamp. If it holds, that was all (a warm start).
-//!    Else give the lease back.
+//! 1. With `leases.lock`: remove the leases of those that were killed, take one, then compare the stamp. If it
+//!    holds, that was all (a warm start). Else give the lease back.
 //! 2. With `changes.lock`, maybe after waiting for it: step 1 again, since the holder before us may have done
 //!    the work. Set a damaged version aside, remove all leftovers (with this lock held nobody is at work on
 //!    one), extract to a partial folder, rename it, step 1 again, remove the versions without a lease.
@@ -74,6 +74,7 @@ pub use manifest::{Kernel, Qemu, Rootfs};
 pub use payload::{Blobs, Payload, digest};
 pub use progress::Progress;
 
+use crate::fault::{self, Point};
 use crate::units::VmName;
 use cache::{Cache, ChangeLock};
 use error::Result;
@@ -145,6 +146,7 @@ pub fn install(payload: &Payload, cache: &Path, user: &VmName, progress: &dyn Pr
         return Ok(Installed { paths, lease });
     }
     let lock = cache.lock_changes(user.as_str(), progress)?;
+    fault::point(Point::CacheLocked);
     let lease = match lease_if_sound(payload, &cache, user)? {
         Some(lease) => lease,
         None => install_anew(payload, &cache, &lock, user, progress)?,
@@ -177,7 +179,10 @@ fn install_anew(
 /// The lease before the look: what was sound when we looked can't be removed then.
 fn lease_if_sound(payload: &Payload, cache: &Cache, user: &VmName) -> Result<Option<Lease>> {
     let leases = cache.lock_leases()?;
+    fault::point(Point::BeforeLease);
+    lease::remove_stale(cache, &leases)?;
     let lease = Lease::take(cache, &leases, payload.digest(), user)?;
+    fault::point(Point::AfterLease);
     Ok(stamp::holds(&cache.version_path(payload.digest()), &payload.members()).then_some(lease))
 }
 

@@ -1,12 +1,32 @@
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::geteuid;
 use std::fs::{DirBuilder, File, Metadata, Permissions, set_permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Whatever the umask is: the mode of the last folder is set, not only asked for.
-pub fn create_private(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    set_permissions(path, Permissions::from_mode(0o700))
+/// From here on, what this process and its children make is the user's alone, whatever the umask was.
+pub fn keep_private() {
+    umask(Mode::from_bits_truncate(0o077));
+}
+
+/// A link at `path` is not looked behind.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().recursive(true).mode(0o700).create(path) {
+        Err(_) if path.is_symlink() => Ok(()),
+        made => made,
+    }
+}
+
+/// Whose a folder is, if it is not this user's.
+pub fn stranger(folder: &Metadata) -> Option<String> {
+    let user = geteuid().as_raw();
+    (folder.uid() != user).then(|| format!("it belongs to user {}, not to you (user {user})", folder.uid()))
+}
+
+/// Whatever the umask is or was.
+pub fn set_private(folder: &Path) -> io::Result<()> {
+    set_permissions(folder, Permissions::from_mode(0o700))
 }
 
 /// A new file for reading and writing, mode 0600.

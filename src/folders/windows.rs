@@ -5,9 +5,20 @@ use std::path::Path;
 use windows_sys::Win32::System::IO::DeviceIoControl;
 use windows_sys::Win32::System::Ioctl::FSCTL_SET_SPARSE;
 
-/// A profile's folders are the user's alone by inheritance.
-pub fn create_private(path: &Path) -> io::Result<()> {
+/// A profile's folders and what is made in them are the user's alone by inheritance.
+pub fn keep_private() {}
+
+pub fn create_folder(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
+}
+
+/// Nobody's but the profile's owner's, by inheritance.
+pub fn stranger(_: &Metadata) -> Option<String> {
+    None
+}
+
+pub fn set_private(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// A new file for reading and writing; the user's alone by inheritance.

@@ -2,6 +2,7 @@
 //! VirtualGhost's that can't be made again, so it is made once, only ever enlarged, and removed by `rm` alone.
 
 use crate::error::{Error, Result};
+use crate::fault::{self, Point};
 use crate::folders::{self, os};
 use crate::units::HomeMiB;
 use anyhow::Context;
@@ -31,6 +32,7 @@ impl Home {
         let file = match os::create_new_private(path) {
             Ok(file) => {
                 os::make_sparse(&file).with_context(cannot)?;
+                fault::point(Point::HomeMade);
                 file
             }
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {

@@ -17,6 +17,7 @@ pub use process::allow_stop_requests;
 pub use state::{AgentAddress, Phase, State, TerminalSize};
 
 use crate::error::{Error, Kind, Result};
+use crate::fault::{self, Point};
 use crate::folders;
 use crate::units::VmName;
 use anyhow::Context;
@@ -90,10 +91,13 @@ impl Instance {
     /// A VM of this name is running, or the folder can't be made or written.
     pub fn take(name: &VmName, vms: &Path) -> Result<Self> {
         let files = Files::new(vms, name);
+        folders::create_private(vms)?;
         folders::create_private(&files.0)?;
+        fault::point(Point::BeforeLock);
         let Some(lock) = lock(&files)? else {
             return Err(taken(name, State::load(&files.0).as_ref()));
         };
+        fault::point(Point::AfterLock);
         sweep(vms);
         for log in [files.console_log_path(), files.qemu_log_path()] {
             File::create(&log).with_context(|| format!("can't write {}", log.display()))?;
@@ -101,6 +105,7 @@ impl Instance {
         let this = Self { name: name.clone(), files, lock: Arc::new(lock) };
         this.forget();
         keys::make(&this.files.keys_path())?;
+        fault::point(Point::AfterKeys);
         Ok(this)
     }
 

@@ -1,6 +1,7 @@
 //! What a launcher tells about its VM: one small JSON file, replaced as a whole.
 
 use super::process;
+use crate::fault::{self, Point};
 use crate::host::Accelerator;
 use crate::plan::{GpuMode, VmSpec};
 use anyhow::{Context, Result};
@@ -116,6 +117,7 @@ impl State {
         let (path, new) = (folder.join(FILE), folder.join("state.json.new"));
         fs::write(&new, serde_json::to_vec(self)?)
             .with_context(|| format!("can't write {}", new.display()))?;
+        fault::point(Point::StateWritten);
         fs::rename(&new, &path).with_context(|| format!("can't write {}", path.display()))
     }
 

@@ -20,6 +20,7 @@
 //! the OS does if the launcher itself is killed (`os/`).
 
 mod child;
+mod clock;
 mod control;
 mod failure;
 mod lines;
@@ -50,10 +51,13 @@ pub use failure::{Failure, Rungs};
 pub use signals::Signals;
 pub use status::{Status, for_stderr};
 
+use crate::fault::{self, Point};
 use crate::qemu::Channels;
 use anyhow::Result;
 use child::Child;
+use clock::Clock;
 use machine::{Action, Event, Machine};
+use qmp::Command;
 use readers::Readers;
 use std::ffi::OsString;
 use std::fmt;
@@ -201,12 +205,24 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub fn run(launch: &Launch, status: &mut dyn Status, signals: &Signals) -> Result<End> {
     let started = Instant::now();
     status.stage(Stage::Qemu, Duration::ZERO);
+    fault::point(Point::BeforeSpawn);
     let (child, streams) = Child::spawn(launch)?;
+    fault::point(Point::AfterSpawn);
     let (readers, events, waker) = Readers::start(streams, launch)?;
     let awake = signals.wake(move || waker.wake());
     let machine = Machine::new(launch.limits, launch.rungs, launch.tells_session, started);
-    let mut supervision = Supervision { machine, child, status, signals, heard: 0, qmp_open: true, started };
+    let mut supervision = Supervision {
+        machine,
+        child,
+        status,
+        signals,
+        heard: 0,
+        qmp_open: true,
+        started,
+        clock: Clock::start(started),
+    };
     let exit = supervision.until_exit(&events)?;
+    fault::point(Point::AfterExit);
     drop(awake);
     supervision.drain(&events);
     Ok(supervision.machine.end(exit, readers.tails()))
@@ -221,6 +237,7 @@ struct Supervision<'a> {
     heard: u32,
     qmp_open: bool,
     started: Instant,
+    clock: Clock,
 }
 
 impl Supervision<'_> {
@@ -259,14 +276,14 @@ impl Supervision<'_> {
         self.status.done();
     }
 
-    fn patience(&self) -> Duration {
+    fn patience(&mut self) -> Duration {
         let tick = match self.machine.stage() {
             _ if !self.qmp_open => TICK_ENDING,
             Stage::Ready => TICK_READY,
             _ => TICK_BOOTING,
         };
         match self.machine.deadline() {
-            Some(deadline) => tick.min(deadline.saturating_duration_since(Instant::now())),
+            Some(deadline) => tick.min(deadline.saturating_duration_since(self.clock.now())),
             None => tick,
         }
     }
@@ -277,12 +294,13 @@ impl Supervision<'_> {
             tracing::debug!("{event:?}");
         }
         let was_ending = self.machine.is_ending();
-        let actions = self.machine.on(event, Instant::now());
+        let actions = self.machine.on(event, self.clock.now());
         if self.machine.is_ending() && !was_ending {
             self.status.ending();
         }
         for action in actions {
             tracing::debug!("{action:?}");
+            let after = fault_after(&action);
             match action {
                 Action::Send(command) => self.child.send(command),
                 Action::Terminate => self.child.terminate(),
@@ -292,6 +310,18 @@ impl Supervision<'_> {
                 Action::TerminalSize { columns, rows } => self.status.terminal_size(columns, rows),
                 Action::Say(sentence) => self.status.say(&sentence),
             }
+            after.into_iter().for_each(fault::point);
         }
     }
+}
+
+fn fault_after(action: &Action) -> Option<Point> {
+    Some(match action {
+        Action::Send(Command::Powerdown) => Point::PowerButton,
+        Action::Send(Command::Quit) => Point::QuitSent,
+        Action::Stage(Stage::Kernel) => Point::Kernel,
+        Action::Stage(Stage::Services) => Point::Services,
+        Action::Stage(Stage::Ready) => Point::Ready,
+        _ => return None,
+    })
 }

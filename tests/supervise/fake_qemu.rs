@@ -6,6 +6,13 @@
 //! ```text
 //! fake-qemu greet 'console=Linux version 6.12\n' control='{"event":"session-ready"}\n' guest-poweroff
 //! ```
+//!
+//! With QEMU's own arguments instead it opens what they name; its steps are in a file then (`../kill/guest.rs`).
+
+#[path = "../kill/guest.rs"]
+mod guest;
+#[path = "../kill/journal.rs"]
+mod journal;
 
 use serde_json::{Value, json};
 use std::fs::File;
@@ -28,7 +35,13 @@ static IGNORES_QUIT: AtomicBool = AtomicBool::new(false);
 fn main() {
     // SAFETY: the launcher's contract; nothing else in this program uses them.
     let (mut console, mut control) = unsafe { (File::from_raw_fd(3), File::from_raw_fd(4)) };
-    for step in std::env::args().skip(1) {
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    let steps = if args.first().is_some_and(|arg| arg.as_encoded_bytes().starts_with(b"-")) {
+        guest::start(&args, io_error)
+    } else {
+        args.into_iter().map(|step| step.into_string().expect("steps are text")).collect()
+    };
+    for step in steps {
         let (verb, text) = step.split_once('=').unwrap_or((&step, ""));
         let bytes = text.replace("\\n", "\n").replace("\\e", "\x1b");
         match verb {
@@ -110,6 +123,12 @@ fn take_commands(greeted: Sender<()>) {
             _ => (),
         }
     }
+}
+
+/// With `werror=enospc`, QEMU's default, the VM pauses.
+fn io_error() {
+    *STATUS.lock().unwrap() = "io-error";
+    event("STOP", json!({}));
 }
 
 fn power_button() {

@@ -1,0 +1,104 @@
+//! The fake QEMU given a real command line: opens every file that it names, as QEMU does, and has a guest that never
+//! stops writing to its home disk.
+
+use super::journal;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const BOOT: [&str; 4] = [
+    "greet",
+    "console=[    0.000000] Linux version 6.12\\n",
+    "console=Welcome to \\e[1mDebian\\e[0m!\\n",
+    "control={\"event\":\"session-ready\"}\\n",
+];
+
+/// Opens everything, starts the guest, and gives the steps to play: those in HOME/steps, a line each, else a boot.
+pub fn start(args: &[OsString], io_error: fn()) -> Vec<String> {
+    if let Err(e) = open(args, io_error) {
+        eprintln!("qemu: {e}");
+        std::process::exit(1);
+    }
+    let steps = std::env::var_os("HOME")
+        .and_then(|home| std::fs::read_to_string(Path::new(&home).join("steps")).ok());
+    steps.map_or_else(|| BOOT.map(str::to_owned).to_vec(), |text| text.lines().map(str::to_owned).collect())
+}
+
+fn open(args: &[OsString], io_error: fn()) -> io::Result<()> {
+    overlay()?;
+    for pair in args.windows(2) {
+        let options = options(&pair[1]);
+        let get = |key: &str| {
+            options
+                .iter()
+                .find(|(name, _)| name == key)
+                .map(|(_, value)| PathBuf::from(OsString::from_vec(value.clone())))
+        };
+        match pair[0].to_str() {
+            Some("-kernel") => drop(opened(Path::new(&pair[1]))?),
+            Some("-fw_cfg") => drop(opened(&get("file").expect("a file"))?),
+            Some("-drive") if get("id").as_deref() == Some(Path::new("home")) => {
+                journal(&get("file").expect("a file"), io_error)?;
+            }
+            Some("-drive") => drop(opened(&get("file").expect("a file"))?),
+            _ => (),
+        }
+    }
+    Ok(())
+}
+
+fn opened(path: &Path) -> io::Result<File> {
+    File::open(path).map_err(|e| io::Error::other(format!("Could not open '{}': {e}", path.display())))
+}
+
+/// `snapshot=on`: a file without a name.
+fn overlay() -> io::Result<()> {
+    let folder = std::env::var_os("TMPDIR").expect("the launcher sets it");
+    let path = Path::new(&folder).join(format!("vl.{}", std::process::id()));
+    File::create_new(&path)?;
+    std::fs::remove_file(path)
+}
+
+fn journal(path: &Path, io_error: fn()) -> io::Result<()> {
+    let disk = File::options().read(true).write(true).open(path)?;
+    // As QEMU does (its "file" driver, locking=auto).
+    disk.try_lock().map_err(|_| io::Error::other("Failed to get \"write\" lock"))?;
+    let mut written = journal::read(&disk, None)?;
+    let length = disk.metadata()?.len();
+    std::thread::spawn(move || {
+        loop {
+            let (at, block) = written.next();
+            if at + block.len() as u64 > length {
+                return;
+            }
+            // On the disk before the next one is begun.
+            if disk.write_all_at(&block, at).and_then(|()| disk.sync_data()).is_err() {
+                return io_error();
+            }
+            written.add(&block);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    Ok(())
+}
+
+/// `key=value,…`, with `,,` for a comma in a value (QEMU's opts_parse).
+fn options(text: &OsStr) -> Vec<(String, Vec<u8>)> {
+    let mut parts = vec![Vec::new()];
+    let mut bytes = text.as_bytes().iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b',' if bytes.next_if_eq(&b',').is_none() => parts.push(Vec::new()),
+            _ => parts.last_mut().expect("never empty").push(byte),
+        }
+    }
+    let pairs = parts.into_iter().map(|part| {
+        let (key, value) = part.split_at(part.iter().position(|byte| *byte == b'=').unwrap_or(part.len()));
+        (String::from_utf8_lossy(key).into_owned(), value.get(1..).unwrap_or_default().to_vec())
+    });
+    pairs.collect()
+}
