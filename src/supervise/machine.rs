@@ -161,15 +161,6 @@ impl Machine {
         }
     }
 
-    /// Time that passed without the VM having had it.
-    pub fn slept(&mut self, time: Duration) {
-        self.started += time;
-        self.qmp_closed = self.qmp_closed.map(|at| at + time);
-        if let Some((_, until)) = &mut self.rung {
-            *until += time;
-        }
-    }
-
     pub fn stage(&self) -> Stage {
         self.stage
     }

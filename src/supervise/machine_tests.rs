@@ -247,16 +247,6 @@ fn a_crash_before_the_session_takes_a_rung_and_a_kill_from_outside_does_not() {
 }
 
 #[test]
-fn the_time_that_the_machine_was_suspended_is_not_held_against_the_guest() {
-    let mut play = Play::on_rungs(GL);
-    play.on(Event::Qmp(Message::Negotiated));
-    play.now += Duration::from_secs(3600);
-    play.machine.slept(Duration::from_secs(3600));
-    assert_eq!(play.on(Event::Tick), []);
-    assert_eq!(play.after(31), [QUIT]);
-}
-
-#[test]
 fn a_known_failure_after_the_session_was_ready_is_a_death() {
     let tails = || Tails { qemu: vec!["KVM internal error. Suberror: 1".into()], ..Tails::default() };
     let end = |play: Play| play.machine.end(Exit::Signal(6), tails());

@@ -192,9 +192,6 @@ const TICK_BOOTING: Duration = Duration::from_millis(200);
 const TICK_READY: Duration = Duration::from_secs(1);
 const TICK_ENDING: Duration = Duration::from_millis(5);
 
-/// A wait that takes this much longer than was asked for was a suspended machine, or a stopped process.
-const SUSPENDED: Duration = Duration::from_secs(2);
-
 /// How long what QEMU still said is waited for after its end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -250,14 +247,7 @@ impl Supervision<'_> {
             if let Some(exit) = self.child.try_wait()? {
                 return Ok(exit);
             }
-            let (asked, patience) = (Instant::now(), self.patience());
-            let event = events.recv_timeout(patience);
-            // QEMU slept as well: that time is not held against it.
-            let overslept = asked.elapsed().saturating_sub(patience);
-            if overslept > SUSPENDED {
-                self.machine.slept(overslept);
-            }
-            match event {
+            match events.recv_timeout(self.patience()) {
                 Ok(event) => self.on(event),
                 Err(RecvTimeoutError::Timeout) => (),
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK_ENDING),
