@@ -95,6 +95,8 @@ pub fn rows(table: &mut Table) {
         suspend(&lab, Duration::from_secs(9));
         std::fs::write(gate, "").unwrap();
         launcher.is_ready();
+        let said = launcher.said();
+        assert_eq!(said.matches("starting QEMU").count(), 1, "it was given up:\n{said}");
         launcher.stops();
         lab.recovers();
         Ok(())
