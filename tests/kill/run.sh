@@ -29,8 +29,11 @@ make_payload() {
 
 [ -e "$payload/qemu/manifest.json" ] || make_payload
 export VIRTUALGHOST_ASSETS=$payload CARGO_TARGET_DIR=$target KILL_LENGTH=$length
-read -ra cargo <<<"${CARGO:-cargo} test -q --features fault-points"
-"${cargo[@]}" --test kill --example fake-qemu --no-run
+read -ra cargo <<<"${CARGO:-cargo}"
+# `cargo test --example` would make a test of it.
+"${cargo[@]}" build -q --features fault-points --example fake-qemu
+cargo+=(test -q --features fault-points)
+"${cargo[@]}" --test kill --no-run
 namespace=(unshare --mount)
 [ "$(id -u)" = 0 ] || namespace=(unshare --map-root-user --mount)
 "${namespace[@]}" true 2>/dev/null || namespace=()
