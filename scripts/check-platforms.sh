@@ -4,7 +4,7 @@
 #
 # Where rustc brings no standard library for a platform, one is built from Debian's source package. That has to be of
 # rustc's very version: without it, the platform is named and passed over. zig is the C compiler. All of this, and what
-# is compiled, stays in the build cache: the first time takes a quarter of an hour, later ones a minute.
+# is compiled, stays in the build cache: the first time takes minutes for each platform, later ones a minute in all.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
