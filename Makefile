@@ -106,10 +106,15 @@ kill-matrix: deps-test ## Kill the launcher and QEMU at every step, and print wh
 test: lint build ## Everything that CI runs
 	$(CARGO) test
 	$(CARGO) test --no-default-features --features agent
+	$(MAKE) check-platforms
 	CARGO='$(CARGO)' scripts/fuzz.sh 5
 	$(kill_matrix) short
 	$(MAKE) test-build
 	$(boot_test)
+
+.PHONY: check-platforms
+check-platforms: deps-test ## clippy for macOS, Windows and other Linuxes
+	CARGO='$(CARGO)' scripts/check-platforms.sh
 
 lab: test ## The long tests too
 	CARGO='$(CARGO)' scripts/fuzz.sh 120

@@ -15,6 +15,7 @@ host_packages=(libgl1 libegl1 libgl1-mesa-dri libgbm1 libx11-6 libwayland-client
 test_packages=(
     shellcheck
     g++                                         # libFuzzer
+    python3-pip                                 # zig, for check-platforms
     xvfb xauth x11-utils x11-xserver-utils xdotool imagemagick tesseract-ocr # a screen, hands and eyes
     podman buildah                              # make docker-build
     openssh-client rsync                        # the agent's clients

@@ -19,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
     let whole = reports(std::iter::once(stream));
     assert_eq!(whole, reports(pieces.clone()));
     for report in whole {
-        if let Report::Failed { message } | Report::Log { message } = report {
+        if let Report::Failed { message } | Report::Notice { message } | Report::Log { message } = report {
             assert!(!message.contains(char::is_control), "{message:?}");
             assert_eq!(clean(message.as_bytes()), message);
         }

@@ -3,10 +3,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::time::Instant;
-use virtualghost::supervise::{Limits, Rungs};
 use virtualghost::supervise::fuzzing::{
     Action, Event, Lines, Machine, Message, QMP_LINE_BYTES, parse_message,
 };
+use virtualghost::supervise::{Limits, Rungs};
 use virtualghost_fuzz::pieces;
 
 fn messages<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Message> {

@@ -113,5 +113,5 @@ impl Member<'_> {
 
 /// Whether these are the bytes that the chunk stands for.
 pub(super) fn is_intact(chunk: &Chunk, bytes: &[u8]) -> bool {
-    blake3::hash(bytes).to_hex().as_str() == chunk.digest
+    bytes.len() as u64 == chunk.length && blake3::hash(bytes).to_hex().as_str() == chunk.digest
 }

@@ -125,38 +125,9 @@ pub fn lesson(lesson: &Lesson) -> Finding {
     Finding::new("learnt", State::Note, seen).fix("virtualghost doctor --forget, to have it tried again")
 }
 
-/// `renderer` and `version` are OpenGL's own words; the guest's terminal needs 4.3.
-pub fn gl(renderer: &str, version: &str) -> Finding {
-    const SOFTWARE: [&str; 4] = ["llvmpipe", "softpipe", "swrast", "SwiftShader"];
-    let seen = format!("{renderer}, OpenGL {version}");
-    let number = |part: Option<&str>| part.and_then(|text| text.parse::<u32>().ok()).unwrap_or_default();
-    let mut parts = version.split(|c: char| !c.is_ascii_digit());
-    let version = (number(parts.next()), number(parts.next()));
-    if version < (4, 3) {
-        Finding::new("opengl", State::Limited, format!("{seen}: less than the 4.3 that Ghostty needs"))
-            .fix("update the graphics driver; until then the guest renders in software")
-    } else if SOFTWARE.iter().any(|name| renderer.contains(name)) {
-        Finding::new("opengl", State::Limited, format!("{seen}: software on the host, so slow"))
-            .fix("install this GPU's driver; in a VM or without a GPU, `gl = \"off\"` is no slower")
-    } else {
-        Finding::new("opengl", State::Ok, seen)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn software_and_old_opengl_are_named() {
-        assert_eq!(
-            gl("llvmpipe (LLVM 15.0.6, 256 bits)", "4.5 (Core Profile) Mesa 22.3.6").state,
-            State::Limited
-        );
-        assert_eq!(gl("Mesa Intel(R) UHD", "4.6 (Core Profile) Mesa 24.0").state, State::Ok);
-        assert!(gl("Intel HD 3000", "3.3 Mesa").seen.contains("less than the 4.3"));
-        assert_eq!(gl("odd", "").state, State::Limited);
-    }
 
     #[test]
     fn a_disk_is_full_tight_or_good() {

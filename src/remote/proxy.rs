@@ -7,7 +7,7 @@ use crate::qemu::AGENT_PORT;
 use crate::units::VmName;
 use anyhow::Context;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,6 @@ macro_rules! stream {
     };
 }
 pub(super) use stream;
-stream!(TcpStream);
 
 /// A VM that boots is waited for this long, and each try to reach its agent so long.
 const BOOT: Duration = Duration::from_secs(180);

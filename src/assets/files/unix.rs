@@ -1,15 +1,18 @@
 //! Unix: where a file has data, and whether it is a program. Shared with `build.rs`.
 
 use nix::errno::Errno;
-use nix::unistd::{Whence, lseek};
+use nix::libc;
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 
 /// The first byte at or after `from` that may be other than zero, as lseek(2) with SEEK_DATA tells; nothing if
 /// the rest is a hole. An image of many GiB is mostly holes: reading them would take seconds.
 pub fn next_data(file: &File, from: u64) -> io::Result<Option<u64>> {
-    match lseek(file, from.try_into().map_err(io::Error::other)?, Whence::SeekData) {
+    let from = from.try_into().map_err(io::Error::other)?;
+    // SAFETY: numbers, and the descriptor of an open file. (nix's lseek does not know SEEK_DATA on macOS.)
+    match Errno::result(unsafe { libc::lseek(file.as_raw_fd(), from, libc::SEEK_DATA) }) {
         Ok(data) => Ok(Some(data as u64)),
         Err(Errno::ENXIO) => Ok(None),
         Err(e) => Err(e.into()),

@@ -104,6 +104,11 @@ fn a_damaged_payload_is_refused_and_leaves_nothing() {
     assert!(digest.ends_with("kernel/vmlinux in it, at byte 4194304: wrong digest"), "{digest}");
     refused(|manifest, _| manifest.kernel.files[0].chunks[0].length -= 1);
     refused(|manifest, _| manifest.kernel.files[0].chunks[0].frame_offset = u64::MAX);
+    refused(|manifest, _| {
+        let file = &mut manifest.kernel.files[0];
+        file.size += 1;
+        file.chunks.last_mut().unwrap().length += 1;
+    });
 }
 
 #[test]

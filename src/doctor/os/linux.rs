@@ -1,6 +1,5 @@
 //! Linux: mounts, the session's server, OpenGL by EGL, NVIDIA's driver.
 
-use crate::doctor::checks;
 use crate::doctor::{Finding, State};
 use crate::host::{Availability, Session};
 use khronos_egl as egl;
@@ -39,7 +38,7 @@ pub fn screen(session: &Session, gl: &Availability) -> Vec<Finding> {
     }
     let opengl = match (gl.obstacle(), look_at_gl()) {
         (Some(because), _) => Finding::new("opengl", State::Limited, because),
-        (None, Ok((renderer, version))) => checks::gl(&renderer, &version),
+        (None, Ok((renderer, version))) => judged(&renderer, &version),
         (None, Err(because)) => Finding::new(
             "opengl",
             State::Limited,
@@ -50,6 +49,24 @@ pub fn screen(session: &Session, gl: &Availability) -> Vec<Finding> {
         ),
     };
     vec![finding, opengl]
+}
+
+/// `renderer` and `version` are OpenGL's own words; the guest's terminal needs 4.3.
+fn judged(renderer: &str, version: &str) -> Finding {
+    const SOFTWARE: [&str; 4] = ["llvmpipe", "softpipe", "swrast", "SwiftShader"];
+    let seen = format!("{renderer}, OpenGL {version}");
+    let number = |part: Option<&str>| part.and_then(|text| text.parse::<u32>().ok()).unwrap_or_default();
+    let mut parts = version.split(|c: char| !c.is_ascii_digit());
+    let version = (number(parts.next()), number(parts.next()));
+    if version < (4, 3) {
+        Finding::new("opengl", State::Limited, format!("{seen}: less than the 4.3 that Ghostty needs"))
+            .fix("update the graphics driver; until then the guest renders in software")
+    } else if SOFTWARE.iter().any(|name| renderer.contains(name)) {
+        Finding::new("opengl", State::Limited, format!("{seen}: software on the host, so slow"))
+            .fix("install this GPU's driver; in a VM or without a GPU, `gl = \"off\"` is no slower")
+    } else {
+        Finding::new("opengl", State::Ok, seen)
+    }
 }
 
 fn answers(session: &Session) -> Result<(), String> {
@@ -182,6 +199,17 @@ pub fn nvidia(root: &Path) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn software_and_old_opengl_are_named() {
+        assert_eq!(
+            judged("llvmpipe (LLVM 15.0.6, 256 bits)", "4.5 (Core Profile) Mesa 22.3.6").state,
+            State::Limited
+        );
+        assert_eq!(judged("Mesa Intel(R) UHD", "4.6 (Core Profile) Mesa 24.0").state, State::Ok);
+        assert!(judged("Intel HD 3000", "3.3 Mesa").seen.contains("less than the 4.3"));
+        assert_eq!(judged("odd", "").state, State::Limited);
+    }
 
     #[test]
     fn nvidias_driver_is_told_apart_by_what_it_has_made() {

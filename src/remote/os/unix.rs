@@ -4,7 +4,7 @@ use super::proxy::{Stream, stream};
 use crate::error::Result;
 use anyhow::Context;
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
@@ -19,6 +19,7 @@ pub fn hand_over(mut command: Command) -> Result<ExitCode> {
     Err(error).with_context(|| format!("can't start {}", command.get_program().display()))?
 }
 
+stream!(TcpStream);
 // A socket of another family than its own type says: reading, writing and shutting down are the same calls.
 stream!(UnixStream);
 

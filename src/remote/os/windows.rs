@@ -1,10 +1,12 @@
 //! Windows: a program can't become another, so it is waited for. Ctrl-C goes to both; ssh takes it.
 
-use super::proxy::Stream;
+use super::proxy::{Stream, stream};
 use crate::error::Result;
 use anyhow::Context;
 use std::io;
+use std::net::{Shutdown, TcpStream};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 /// Runs the program in its place and takes its exit status.
 ///
@@ -16,6 +18,8 @@ pub fn hand_over(mut command: Command) -> Result<ExitCode> {
         command.status().with_context(|| format!("can't start {}", command.get_program().display()))?;
     Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(255)).unwrap_or(255)))
 }
+
+stream!(TcpStream);
 
 pub fn connect_vsock(_cid: u32, _port: u32) -> io::Result<Box<dyn Stream>> {
     Err(io::ErrorKind::Unsupported.into())
