@@ -2,6 +2,7 @@
 //! made so that only the user can look inside.
 
 use crate::error::{Error, Kind, Result};
+use crate::fault::{self, Point};
 use crate::units::VmName;
 use anyhow::Context;
 use directories::ProjectDirs;
@@ -79,6 +80,14 @@ pub fn create_private(path: &Path) -> Result<()> {
     }
     os::set_private(path).with_context(cannot)?;
     Ok(())
+}
+
+/// Writes a file as a whole: whoever reads it, at whatever moment, finds the old text or the new one. `new` is a path on
+/// the same file system that nobody else writes to.
+pub fn replace(path: &Path, text: &[u8], new: &Path) -> anyhow::Result<()> {
+    fs::write(new, text).with_context(|| format!("can't write {}", new.display()))?;
+    fault::point(Point::StateWritten);
+    fs::rename(new, path).with_context(|| format!("can't write {}", path.display()))
 }
 
 /// Removes what no longer belongs to anybody: overlays whose QEMU was killed between making the file and

@@ -14,7 +14,6 @@ use crate::remote;
 use crate::supervise::{self, End, Failure, Launch, Limits, Rungs, Signals, Stage, Status, Tails};
 use anyhow::Context;
 use std::fmt::Write;
-use std::fs;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -189,7 +188,7 @@ fn write_ssh_config(spec: &VmSpec, files: &Files, folders: &Folders) -> Result<C
         (&own, remote::config::of_vm(&spec.name, files, &executable)),
         (&folders.ssh_config_path(), remote::config::of_all(&folders.vms_path())),
     ] {
-        fs::write(path, text).with_context(|| format!("can't write {}", path.display()))?;
+        folders::replace(path, &text, &own.with_extension("new"))?;
     }
     Ok(remote::ssh(&own, &spec.name, false, true, &[]))
 }

@@ -1,8 +1,9 @@
 //! What failed starts taught, for the next ones: what did not bear, on this machine and with this executable, is not
 //! tried first again. A note that helps, and no more: where it can't be read or written, a start just learns anew.
 
+use crate::folders;
 use crate::host::{HostFacts, Rung};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -99,11 +100,9 @@ impl Learnt {
     }
 
     fn save(&self) -> Result<()> {
-        let cannot = || format!("can't write {}", self.path.display());
         // Two launches may save at once.
         let new = self.path.with_extension(format!("{}.new", std::process::id()));
-        fs::write(&new, serde_json::to_vec_pretty(&self.all)?).with_context(cannot)?;
-        fs::rename(&new, &self.path).with_context(cannot)
+        folders::replace(&self.path, &serde_json::to_vec_pretty(&self.all)?, &new)
     }
 }
 

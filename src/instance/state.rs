@@ -1,10 +1,10 @@
 //! What a launcher tells about its VM: one small JSON file, replaced as a whole.
 
 use super::process;
-use crate::fault::{self, Point};
+use crate::folders;
 use crate::host::Accelerator;
 use crate::plan::{GpuMode, VmSpec};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
@@ -114,11 +114,7 @@ impl State {
     }
 
     pub fn save(&self, folder: &Path) -> Result<()> {
-        let (path, new) = (folder.join(FILE), folder.join("state.json.new"));
-        fs::write(&new, serde_json::to_vec(self)?)
-            .with_context(|| format!("can't write {}", new.display()))?;
-        fault::point(Point::StateWritten);
-        fs::rename(&new, &path).with_context(|| format!("can't write {}", path.display()))
+        folders::replace(&folder.join(FILE), &serde_json::to_vec(self)?, &folder.join("state.json.new"))
     }
 
     pub fn remove(folder: &Path) {
