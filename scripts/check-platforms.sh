@@ -68,7 +68,7 @@ lint() {
         unstable=(RUSTC_BOOTSTRAP=1 "__CARGO_TESTS_ONLY_SRC_ROOT=$cache/std-$version/library")
     fi
     env "${unstable[@]}" CARGO="$cargo" VIRTUALGHOST_EMPTY=1 cargo-zigbuild clippy --quiet --locked --manifest-path "$REPO/Cargo.toml" --target "$target" \
-        --target-dir "$cache/target-$version" "${build_std[@]}" "$@" -- -D warnings || return 1
+        --target-dir "$cache/target-$version" "${build_std[@]}" "$@" -- -D warnings 9>&- || return 1
     say "$target: ${*:-launcher}: ok ($((SECONDS - start)) s)"
 }
 
