@@ -22,9 +22,11 @@ fn help_names_every_command_and_flag() {
         "cp",
         "ssh-config",
         "doctor",
+        "gpu",
         "--vcpus",
         "--memory",
         "--gpu",
+        "--input",
         "--kernel",
         "--rootfs",
         "--accel",
@@ -62,7 +64,7 @@ fn config_show_prints_every_value_with_its_origin() {
     assert_eq!(origin("memory").0, "memory = 1024");
     assert!(origin("gl").1.ends_with("config.toml, line 3"), "{shown}");
     assert_eq!(origin("display").1, "default");
-    assert_eq!(shown.lines().count(), 17, "{shown}");
+    assert_eq!(shown.lines().count(), 20, "{shown}");
 }
 
 #[test]
@@ -105,6 +107,10 @@ fn a_bad_flag_is_refused_before_anything_starts() {
         (&["--size", "9x9"], "size must be WIDTHxHEIGHT"),
         (&["--name", "a/b"], "a name is 1 to 63"),
         (&["--keyboard", "de x"], "XKB layout"),
+        (&["--input", "/etc/passwd"], "input must be a file such as /dev/input/by-id"),
+        (&["--input", "/dev/input/event0"], "only a VM with a passed GPU takes them"),
+        (&["--gpu", "ffff:1f:1f.7"], "there is no GPU at ffff:1f:1f.7"),
+        (&["gpu", "bind", "ffff:1f:1f.7"], "there is no GPU at ffff:1f:1f.7"),
         (&["--accel", "hvf"], "on Linux it is KVM"),
         (&["--kernel", "/nowhere/vmlinux"], "/nowhere/vmlinux does not open"),
         (&["--rootfs", "/dev/null"], "is no ext4 filesystem"),
