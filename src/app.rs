@@ -24,12 +24,14 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+mod gpu;
 mod vms;
 
 /// Does what the command line says, and prints the error if there is one. `blobs` is what the executable carries.
 pub fn main(blobs: &'static Blobs) -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(cli.verbose);
+    gpu::recover(cli.command.as_ref());
     let done = match &cli.command {
         None => run(&cli.run, blobs),
         Some(Command::Run(args)) => run(args, blobs),
@@ -45,6 +47,7 @@ pub fn main(blobs: &'static Blobs) -> ExitCode {
         Some(Command::Proxy { name }) => vms::proxy(name),
         Some(Command::Doctor { json, forget }) => doctor(*json, *forget, blobs),
         Some(Command::Gl) => Ok(doctor::print_gl()),
+        Some(Command::Gpu(command)) => gpu::run(command),
         Some(Command::Clean { dry_run }) => clean(*dry_run),
     };
     done.unwrap_or_else(|error| {

@@ -1,11 +1,13 @@
 //! The command line's syntax, and nothing else: no file, no environment, no host.
 
 use crate::config::{
-    AccelChoice, DisplayChoice, GlChoice, GpuChoice, KeyboardChoice, Layer, Setting, Source,
+    AccelChoice, DisplayChoice, GlChoice, GpuChoice, Inputs, KeyboardChoice, Layer, Setting, Source,
+    input_path,
 };
-use crate::units::{MiB, Vcpus, VmName, WindowSize};
+use crate::units::{MiB, PciAddress, Vcpus, VmName, WindowSize};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// A Ghostty terminal in its own virtual machine.
 ///
@@ -119,12 +121,40 @@ pub enum Command {
     /// Print OpenGL's renderer and version (for doctor, which starts this)
     #[command(hide = true)]
     Gl,
+    /// See, hand over and take back physical GPUs (VFIO, Linux)
+    #[command(subcommand)]
+    Gpu(GpuCommand),
     /// Remove the extracted kernel, root filesystem and QEMU from the cache (never a home)
     Clean {
         /// Only list what would be removed
         #[arg(long)]
         dry_run: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GpuCommand {
+    /// List the GPUs: driver, IOMMU group, whether one can be handed to a VM, and if not, why and what to do
+    List {
+        /// As JSON, with all that is known
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bind a GPU and all that goes with it to vfio-pci, as root, so that launches need no root
+    Bind {
+        address: PciAddress,
+        /// Even if it drives the host's display, or its group is shared with other devices
+        #[arg(long)]
+        force: bool,
+    },
+    /// Give GPUs back to their drivers, as root: those bound by hand, and those of launches that were killed
+    Release { address: Option<PciAddress> },
+    /// Bind a GPU until standard input ends
+    #[command(hide = true)]
+    Keep { address: PciAddress },
+    /// Write a value to a file
+    #[command(hide = true)]
+    Write { path: PathBuf, value: String },
 }
 
 #[derive(Debug, Args)]
@@ -154,6 +184,10 @@ pub struct RunArgs {
     /// Hand a physical GPU to the VM (VFIO, Linux): its PCI address, or the only eligible one
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "auto")]
     pub gpu: Option<GpuChoice>,
+
+    /// A keyboard or mouse of the host for a VM with a passed GPU: its file in /dev/input/by-id (may be repeated)
+    #[arg(long, value_name = "FILE", value_parser = input_path)]
+    pub input: Vec<PathBuf>,
 
     /// Boot this kernel (vmlinux or bzImage)
     #[arg(long, value_name = "FILE")]
@@ -216,6 +250,9 @@ impl RunArgs {
             memory: said("memory", &self.memory),
             accel: said("accel", &self.accel),
             gpu: said("gpu", &self.gpu),
+            gpu_rom: None,
+            gpu_x_vga: None,
+            input: (!self.input.is_empty()).then(|| Setting::flag("input", Inputs(self.input.clone()))),
             display: said("display", &self.display),
             gl: said("gl", &self.gl),
             size: said("size", &self.size),

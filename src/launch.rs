@@ -12,6 +12,7 @@ use crate::plan::{self, AgentLink, GpuMode, Home, Patience, VmSpec, Window};
 use crate::qemu::{self, Agent, Channel, Channels, Paths};
 use crate::remote;
 use crate::supervise::{self, End, Failure, Launch, Limits, Rungs, Signals, Stage, Status, Tails};
+use crate::vfio;
 use anyhow::Context;
 use std::fmt::Write;
 use std::process::{Command, ExitCode};
@@ -61,6 +62,12 @@ pub fn launch(request: Request<'_>) -> Result<ExitCode> {
         fallen: Vec::new(),
         window: spec.window.value,
     };
+    let _held = hold_gpu(&spec)?;
+    if spec.passthrough.is_some() {
+        // What the bound functions offer is only known now.
+        facts.pci = vfio::os::probe();
+        spec = plan::plan(&facts, config, &spec.name, spec.home)?;
+    }
     announce(&spec, parts, &mut status);
     loop {
         status.starts(&spec);
@@ -77,6 +84,14 @@ pub fn launch(request: Request<'_>) -> Result<ExitCode> {
             }
         }
     }
+}
+
+/// Binds the physical GPU, if one is passed that is not bound yet; it is given back when the result is dropped.
+fn hold_gpu(spec: &VmSpec) -> Result<Option<vfio::os::Held>> {
+    let Some(passed) = &spec.passthrough else { return Ok(None) };
+    vfio::os::allow_locking(passed.locked);
+    let is_bound = passed.handover.devices.is_empty();
+    (!is_bound).then(|| vfio::os::hold(&passed.handover)).transpose()
 }
 
 /// Shows how the launch goes, and tells it to other commands.

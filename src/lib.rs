@@ -49,6 +49,9 @@ pub mod supervise;
 #[cfg(feature = "launcher")]
 pub mod units;
 
+#[cfg(feature = "launcher")]
+pub mod vfio;
+
 /// The SSH server in the guest.
 #[cfg(all(feature = "agent", target_os = "linux"))]
 pub mod agent;

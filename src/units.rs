@@ -1,6 +1,6 @@
 //! Newtypes for amounts, names and addresses, each with its range, so that a value that exists is valid.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
@@ -179,7 +179,8 @@ impl fmt::Display for WindowSize {
 
 /// A PCI function's address, `DOMAIN:BUS:DEVICE.FUNCTION` in hexadecimal (BDF). Linux writes domains of
 /// up to 32 bits (VMD and Hyper-V have them). `01:00.0` means domain 0, as in lspci.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PciAddress {
     pub domain: u32,
     pub bus: u8,
@@ -193,6 +194,19 @@ impl FromStr for PciAddress {
         parse_pci(text).ok_or_else(|| {
             Invalid(format!("a PCI address is like 0000:01:00.0 (see `lspci -D`), not {text:?}"))
         })
+    }
+}
+
+impl TryFrom<String> for PciAddress {
+    type Error = Invalid;
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+impl From<PciAddress> for String {
+    fn from(address: PciAddress) -> Self {
+        address.to_string()
     }
 }
 

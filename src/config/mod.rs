@@ -133,6 +133,9 @@ settings! {
     memory: MiB,
     accel: AccelChoice,
     gpu: GpuChoice,
+    gpu_rom: RomChoice,
+    gpu_x_vga: bool,
+    input: Inputs,
     display: DisplayChoice,
     gl: GlChoice,
     size: WindowSize,
@@ -160,6 +163,9 @@ impl Layer {
         let folder = path.parent().unwrap_or(Path::new(""));
         for source in [&mut layer.kernel, &mut layer.rootfs, &mut layer.qemu].into_iter().flatten() {
             source.value = source.value.clone().anchored(folder);
+        }
+        if let Some(Setting { value: RomChoice::File(rom), .. }) = &mut layer.gpu_rom {
+            *rom = folder.join(&*rom);
         }
         Ok(layer)
     }
@@ -237,6 +243,7 @@ from_text!(
     GpuChoice,
     DisplayChoice,
     GlChoice,
+    Inputs,
     KeyboardChoice
 );
 
@@ -253,6 +260,12 @@ impl FromVariable for bool {
 impl FromVariable for Source {
     fn from_variable(text: OsString) -> Result<Self, String> {
         Ok(text.into())
+    }
+}
+
+impl FromVariable for RomChoice {
+    fn from_variable(text: OsString) -> Result<Self, String> {
+        Ok(PathBuf::from(text).into())
     }
 }
 

@@ -80,6 +80,73 @@ impl fmt::Display for GpuChoice {
     }
 }
 
+/// The option ROM that the VM's firmware and driver find on a passed GPU.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "PathBuf")]
+pub enum RomChoice {
+    /// The card's own.
+    Card,
+    None,
+    File(PathBuf),
+}
+
+impl From<PathBuf> for RomChoice {
+    fn from(path: PathBuf) -> Self {
+        match path.to_str() {
+            Some("card") => Self::Card,
+            Some("none") => Self::None,
+            _ => Self::File(path),
+        }
+    }
+}
+
+impl fmt::Display for RomChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Card => f.write_str("card"),
+            Self::None => f.write_str("none"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Keyboards and mice of the host that a VM with a passed GPU gets, as the files of theirs below /dev/input.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub struct Inputs(pub Vec<PathBuf>);
+
+/// Where the names that stay the same are: /dev/input/by-id/…-event-kbd and …-event-mouse.
+pub fn input_path(text: &str) -> Result<PathBuf, Invalid> {
+    let path = PathBuf::from(text);
+    if path.starts_with("/dev/input") && !path.components().any(|part| part.as_os_str() == "..") {
+        return Ok(path);
+    }
+    Err(Invalid(format!("input must be a file such as /dev/input/by-id/usb-…-event-kbd, not {text:?}")))
+}
+
+impl TryFrom<Vec<String>> for Inputs {
+    type Error = Invalid;
+    fn try_from(list: Vec<String>) -> Result<Self, Invalid> {
+        list.iter().map(|text| input_path(text)).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Several are separated by commas, which no name below /dev/input has.
+impl FromStr for Inputs {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        text.split(',').map(input_path).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Display for Inputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths: Vec<_> = self.0.iter().map(|path| path.display().to_string()).collect();
+        f.write_str(if paths.is_empty() { "none" } else { "" })?;
+        f.write_str(&paths.join(","))
+    }
+}
+
 /// An XKB layout and, in parentheses, its variant; several go side by side with commas, as XKB has it:
 /// `de(nodeadkeys)`, `us,ru`, `us,cz(,qwerty)`.
 #[derive(Debug, Clone, PartialEq, Eq)]

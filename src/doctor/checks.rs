@@ -6,8 +6,8 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::host::{Availability, HostFacts};
 use crate::learnt::Lesson;
-use crate::plan;
 use crate::units::MiB;
+use crate::vfio;
 use std::path::{Path, PathBuf};
 
 /// Room that a run's overlay should have at least.
@@ -93,13 +93,14 @@ pub fn vsock(vsock: &Availability) -> Finding {
 
 /// Passthrough is asked for by flag alone: what it lacks limits no other launch.
 pub fn passthrough(facts: &HostFacts) -> Vec<Finding> {
-    let of = |gpu| match plan::passthrough_obstacle(gpu) {
+    let of = |gpu: &vfio::Function| match vfio::examine(&facts.pci, gpu).refusal(false) {
         None => Finding::new("passthrough", State::Ok, format!("{} can be passed: --gpu {0}", gpu.address)),
-        Some((because, fix)) => {
-            Finding::new("passthrough", State::Note, format!("{} {because}", gpu.address)).fix(fix)
+        Some(obstacle) => {
+            let seen = format!("{}: {obstacle}", gpu.address);
+            Finding::new("passthrough", State::Note, seen).fix(obstacle.fix())
         }
     };
-    facts.gpus.iter().map(of).collect()
+    facts.pci.gpus().map(of).collect()
 }
 
 pub fn ssh(client: Result<()>) -> Finding {

@@ -1,6 +1,7 @@
 //! Linux: /dev, /proc, /sys, the X server.
 
-use super::{Accelerator, Availability, HostFacts, HostKeyboard, Os, PciGpu, Session, Window, fingerprint};
+use super::{Accelerator, Availability, HostFacts, HostKeyboard, Os, Session, Window, fingerprint};
+use crate::vfio;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -22,7 +23,7 @@ pub fn probe() -> HostFacts {
         vsock: vsock(Path::new("/dev/vhost-vsock")),
         memory_mib: memory_mib(&meminfo, "MemTotal:"),
         available_mib: memory_mib(&meminfo, "MemAvailable:"),
-        gpus: gpus(Path::new("/sys/bus/pci/devices")),
+        pci: vfio::os::probe(),
     }
 }
 
@@ -152,29 +153,6 @@ fn memory_mib(meminfo: &str, row: &str) -> u64 {
         .map_or(0, |kib| kib / 1024)
 }
 
-/// Display controllers (class 0x03xxxx) by sysfs's PCI attributes.
-fn gpus(devices: &Path) -> Vec<PciGpu> {
-    let link_name = |path: &Path| {
-        let target = fs::read_link(path).ok()?;
-        Some(target.file_name()?.to_str()?.to_owned())
-    };
-    let mut gpus: Vec<_> = fs::read_dir(devices)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| fs::read_to_string(entry.path().join("class")).is_ok_and(|c| c.starts_with("0x03")))
-        .filter_map(|entry| {
-            Some(PciGpu {
-                address: entry.file_name().to_str()?.parse().ok()?,
-                driver: link_name(&entry.path().join("driver")),
-                iommu_group: link_name(&entry.path().join("iommu_group")).and_then(|g| g.parse().ok()),
-            })
-        })
-        .collect();
-    gpus.sort_by_key(|gpu| gpu.address);
-    gpus
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,22 +186,5 @@ mod tests {
         let missing = kvm(&folder.path().join("kvm"));
         assert!(missing.obstacle().unwrap().contains("there is no "), "{missing:?}");
         assert!(missing.fix().unwrap().contains("modprobe -a kvm_intel"), "{missing:?}");
-    }
-
-    #[test]
-    fn gpus_are_the_display_controllers_of_sysfs() {
-        let root = tempfile::tempdir().unwrap();
-        let devices = root.path();
-        for (address, class) in [("0000:01:00.0", "0x030000\n"), ("0000:01:00.1", "0x040300\n")] {
-            fs::create_dir(devices.join(address)).unwrap();
-            fs::write(devices.join(address).join("class"), class).unwrap();
-        }
-        std::os::unix::fs::symlink("../../drivers/vfio-pci", devices.join("0000:01:00.0/driver")).unwrap();
-        std::os::unix::fs::symlink("../../kernel/iommu_groups/13", devices.join("0000:01:00.0/iommu_group"))
-            .unwrap();
-        let found = gpus(devices);
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].driver.as_deref(), Some("vfio-pci"));
-        assert_eq!(found[0].iommu_group, Some(13));
     }
 }

@@ -9,7 +9,7 @@
 #[cfg_attr(windows, path = "windows.rs")]
 mod os;
 
-use crate::units::PciAddress;
+use crate::vfio;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -155,16 +155,6 @@ pub struct HostKeyboard {
     pub found_in: &'static str,
 }
 
-/// A display controller on the PCI bus (class 0x03).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PciGpu {
-    pub address: PciAddress,
-    /// The driver it is bound to.
-    pub driver: Option<String>,
-    /// Its IOMMU group; none where the IOMMU is off.
-    pub iommu_group: Option<u32>,
-}
-
 /// One of the things that a launch tries first and can do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -207,7 +197,8 @@ pub struct HostFacts {
     /// Memory of the machine in MiB, and what of it can be had now; 0 where unknown.
     pub memory_mib: u64,
     pub available_mib: u64,
-    pub gpus: Vec<PciGpu>,
+    /// The PCI bus, as far as passthrough goes; empty where there is none.
+    pub pci: vfio::Facts,
 }
 
 /// Reads what this machine is. Opens a few device nodes, starts nothing, writes nothing.

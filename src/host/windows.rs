@@ -25,6 +25,6 @@ pub fn probe() -> HostFacts {
         keyboard: None,
         memory_mib: 0,
         available_mib: 0,
-        gpus: Vec::new(),
+        pci: crate::vfio::Facts::default(),
     }
 }

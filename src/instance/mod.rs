@@ -13,7 +13,7 @@ mod state;
 pub use home::Home;
 pub use keys::{HOST_ALIAS, KNOWN_HOSTS, ROOT_KEY, USER_KEY};
 pub use list::{Found, find, list, remove, running, stop};
-pub use process::allow_stop_requests;
+pub use process::{allow_stop_requests, started as process_started};
 pub use state::{AgentAddress, Phase, State, TerminalSize};
 
 use crate::error::{Error, Kind, Result};

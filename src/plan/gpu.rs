@@ -1,75 +1,134 @@
-//! Which physical GPU the VM gets, if any. A GPU is eligible when it is bound to vfio-pci already and sits
-//! in an IOMMU group (kernel documentation, driver-api/vfio).
+//! Which physical GPU the VM gets, if any, and how.
 
-use super::{Choice, GpuMode, PlanError, refused};
-use crate::config::{Config, GpuChoice, Setting};
-use crate::host::{HostFacts, Os, PciGpu};
+use super::{Choice, PlanError, refused};
+use crate::config::{Config, GpuChoice, RomChoice, Setting};
+use crate::host::{HostFacts, Os};
+use crate::units::PciAddress;
+use crate::vfio::{Function, Handover, Memlock, Node, Obstacle, examine, locked_bytes};
+use std::fmt;
+use std::path::PathBuf;
 
-/// None where none is wanted.
-pub fn passthrough(facts: &HostFacts, config: &Config) -> Result<Option<Choice<GpuMode>>, PlanError> {
-    let setting = &config.gpu;
-    if setting.value == GpuChoice::None {
-        return Ok(None);
-    }
-    let refuse = |because: &str, hint: &str| refused("GPU passthrough", setting, because, hint);
-    if facts.os != Os::Linux {
-        return Err(refuse(
-            "passthrough needs Linux (VFIO)",
-            "drop --gpu: the window then uses what this system offers",
-        ));
-    }
-    let gpu = match setting.value {
-        GpuChoice::Address(address) => {
-            facts.gpus.iter().find(|gpu| gpu.address == address).ok_or_else(|| {
-                refuse(&format!("there is no GPU at {address}"), &format!("take one of {}", list(facts)))
-            })?
-        }
-        _ => only_eligible(facts, setting)?,
-    };
-    match obstacle(gpu) {
-        Some((because, hint)) => Err(refuse(&format!("{} {because}", gpu.address), &hint)),
-        None => Ok(Some(Choice::said(GpuMode::Passthrough(gpu.address), setting))),
+/// A physical GPU for the VM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passthrough {
+    pub handover: Handover,
+    pub backend: Choice<Backend>,
+    pub rom: RomChoice,
+    /// Answer at the legacy VGA addresses.
+    pub x_vga: bool,
+    /// What of the host's keyboards and mice goes with it.
+    pub inputs: Vec<PathBuf>,
+    /// How much QEMU locks.
+    pub locked: u64,
+}
+
+/// The kernel's interface that QEMU maps the VM's memory with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    Iommufd,
+    /// VFIO's containers and groups.
+    Type1,
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Iommufd => "iommufd",
+            Self::Type1 => "type1",
+        })
     }
 }
 
-fn only_eligible<'a>(facts: &'a HostFacts, setting: &Setting<GpuChoice>) -> Result<&'a PciGpu, PlanError> {
-    let eligible: Vec<_> = facts.gpus.iter().filter(|gpu| obstacle(gpu).is_none()).collect();
+/// None where none is wanted.
+pub fn passthrough(facts: &HostFacts, config: &Config) -> Result<Option<Choice<Passthrough>>, PlanError> {
+    let setting = &config.gpu;
+    let refuse = |because: &str, hint: &str| refused("GPU passthrough", setting, because, hint);
+    let gpu = match setting.value {
+        GpuChoice::None if config.input.value.0.is_empty() => return Ok(None),
+        GpuChoice::None => {
+            let because =
+                "only a VM with a passed GPU takes them; any other gets its keys through its window";
+            return Err(refused(
+                "a keyboard or mouse of the host",
+                &config.input,
+                because,
+                "add --gpu, or drop it",
+            ));
+        }
+        _ if facts.os != Os::Linux => {
+            return Err(refuse(
+                "passthrough needs Linux (VFIO)",
+                "drop --gpu: the window then uses what this system offers",
+            ));
+        }
+        GpuChoice::Address(address) => {
+            facts.pci.gpus().find(|gpu| gpu.address == address).ok_or_else(|| {
+                refuse(&format!("there is no GPU at {address}"), &format!("take one of {}", list(facts)))
+            })?
+        }
+        GpuChoice::Auto => only_eligible(facts, setting)?,
+    };
+    let verdict = examine(&facts.pci, gpu);
+    let locked = locked_bytes(config.memory.value);
+    let memlock = match facts.pci.memlock {
+        Memlock::Bytes(limit) if limit < locked => Some(Obstacle::Memlock { needed: locked, limit }),
+        _ => None,
+    };
+    if let Some(obstacle) = verdict.refusal(false).or(memlock.as_ref()) {
+        return Err(refuse(&format!("{}: {obstacle}", gpu.address), &obstacle.fix()));
+    }
+    let handover = verdict.handover.expect("without it there is an obstacle");
+    let passed = Passthrough {
+        backend: backend(facts, &handover.card),
+        handover,
+        rom: config.gpu_rom.value.clone(),
+        x_vga: config.gpu_x_vga.value,
+        inputs: config.input.value.0.clone(),
+        locked,
+    };
+    Ok(Some(Choice::said(passed, setting)))
+}
+
+/// Before the GPU is bound nobody knows whether its node will open; the launch plans anew once it is.
+fn backend(facts: &HostFacts, card: &[PciAddress]) -> Choice<Backend> {
+    let parts = card.iter().filter_map(|&address| facts.pci.function(address));
+    let closed = |function: &Function| function.is_bound() && function.cdev != Some(Node::Usable);
+    if !facts.pci.iommufd {
+        Choice::new(Backend::Type1, "/dev/iommu does not open")
+    } else if parts.into_iter().any(closed) {
+        Choice::new(Backend::Type1, "/dev/vfio/devices has no node for it that opens")
+    } else {
+        Choice::new(Backend::Iommufd, "/dev/iommu opens")
+    }
+}
+
+fn only_eligible<'a>(facts: &'a HostFacts, setting: &Setting<GpuChoice>) -> Result<&'a Function, PlanError> {
+    let eligible: Vec<_> =
+        facts.pci.gpus().filter(|gpu| examine(&facts.pci, gpu).refusal(false).is_none()).collect();
     match eligible[..] {
         [gpu] => Ok(gpu),
         [] => Err(refused(
             "GPU passthrough",
             setting,
             &format!("no GPU is eligible; this machine has {}", list(facts)),
-            "name one to learn what it lacks: --gpu ADDRESS",
+            "learn what each lacks: virtualghost gpu list",
         )),
         _ => Err(refused(
             "GPU passthrough",
             setting,
-            &format!("several GPUs are eligible: {}", list(facts)),
+            &format!("several GPUs are eligible: {}", titles(&eligible)),
             "say which: --gpu ADDRESS",
         )),
     }
 }
 
-/// Why this GPU can't be passed, and what to do.
-pub fn obstacle(gpu: &PciGpu) -> Option<(String, String)> {
-    match (gpu.iommu_group, gpu.driver.as_deref()) {
-        (None, _) => Some((
-            "is in no IOMMU group: the IOMMU is off".to_owned(),
-            "switch VT-d or AMD-Vi on in the firmware and boot with intel_iommu=on or amd_iommu=on"
-                .to_owned(),
-        )),
-        (Some(_), Some("vfio-pci")) => None,
-        (Some(_), driver) => Some((
-            format!("is bound to {}, not to vfio-pci", driver.unwrap_or("no driver")),
-            format!("as root: modprobe vfio-pci && driverctl set-override {} vfio-pci", gpu.address),
-        )),
+fn list(facts: &HostFacts) -> String {
+    match facts.pci.gpus().collect::<Vec<_>>() {
+        gpus if gpus.is_empty() => "no GPU on the PCI bus".to_owned(),
+        gpus => titles(&gpus),
     }
 }
 
-fn list(facts: &HostFacts) -> String {
-    match facts.gpus.iter().map(|gpu| gpu.address.to_string()).collect::<Vec<_>>() {
-        gpus if gpus.is_empty() => "no GPU on the PCI bus".to_owned(),
-        gpus => gpus.join(", "),
-    }
+fn titles(gpus: &[&Function]) -> String {
+    gpus.iter().map(|gpu| format!("{} ({})", gpu.address, gpu.title())).collect::<Vec<_>>().join(", ")
 }

@@ -7,11 +7,12 @@
 mod gpu;
 mod keyboard;
 
+pub use gpu::{Backend, Passthrough};
+
 use crate::config::{AccelChoice, Config, DisplayChoice, GlChoice, Origin, Setting, Source};
 pub use crate::host::Window;
 use crate::host::{Accelerator, Availability, HostFacts, Os, Session};
 use crate::units::{HomeMiB, MiB, PciAddress, Seconds, Vcpus, VmName, WindowSize};
-pub use gpu::obstacle as passthrough_obstacle;
 use std::fmt;
 use std::time::Duration;
 
@@ -116,6 +117,8 @@ pub struct VmSpec {
     pub memory: MiB,
     pub accelerator: Choice<Accelerator>,
     pub gpu: Choice<GpuMode>,
+    /// All about it, where the GPU is a physical one.
+    pub passthrough: Option<Passthrough>,
     pub window: Choice<Window>,
     /// The session that the window belongs to.
     pub session: Session,
@@ -165,8 +168,8 @@ pub fn plan(facts: &HostFacts, config: &Config, name: &VmName, home: Home) -> Re
     check_memory(facts, config)?;
     let passthrough = gpu::passthrough(facts, config)?;
     let window = window(facts, config, passthrough.is_some())?;
-    let gpu = match passthrough {
-        Some(choice) => choice,
+    let gpu = match &passthrough {
+        Some(choice) => Choice::new(GpuMode::Passthrough(choice.value.handover.gpu), choice.because.clone()),
         None => rendering(facts, config, &window)?,
     };
     let accelerator = accelerator(facts, config)?;
@@ -178,6 +181,7 @@ pub fn plan(facts: &HostFacts, config: &Config, name: &VmName, home: Home) -> Re
         patience: patience(config, accelerator.value),
         accelerator,
         gpu,
+        passthrough: passthrough.map(|choice| choice.value),
         window,
         session: facts.session.clone(),
         size: config.size.value,
@@ -335,6 +339,12 @@ impl fmt::Display for VmSpec {
         row("memory", &format!("{} MiB", self.memory), "")?;
         row("accelerator", &self.accelerator.value, &self.accelerator.because)?;
         row("gpu", &self.gpu.value, &self.gpu.because)?;
+        if let Some(passed) = &self.passthrough {
+            row("vfio", &passed.backend.value, &passed.backend.because)?;
+            for write in passed.handover.writes() {
+                row("as root", &write, "")?;
+            }
+        }
         row("window", &self.window.value, &self.window.because)?;
         row("size", &self.size, if self.fullscreen { "over the whole screen" } else { "" })?;
         row("keyboard", &self.keyboard.value, &self.keyboard.because)?;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::Layer;
-use crate::host::{HostKeyboard, PciGpu, Rung};
+use crate::host::{HostKeyboard, Rung};
+use crate::vfio::{Class, Facts, Function, Memlock, Node, Privilege};
 use std::path::Path;
 
 /// A host on which everything works.
@@ -28,15 +29,36 @@ pub fn host(os: Os) -> HostFacts {
         keyboard: None,
         memory_mib: 16_384,
         available_mib: 8_192,
-        gpus: vec![
-            gpu("0000:00:02.0", Some("i915"), Some(0)),
-            gpu("0000:01:00.0", Some("vfio-pci"), Some(13)),
-        ],
+        pci: bus(vec![
+            Function { boot_vga: true, ..gpu("0000:00:02.0", "i915", Some(0)) },
+            gpu("0000:01:00.0", "vfio-pci", Some(13)),
+            Function { class: Class(0x040300), ..gpu("0000:01:00.1", "vfio-pci", Some(13)) },
+        ]),
     }
 }
 
-fn gpu(address: &str, driver: Option<&str>, iommu_group: Option<u32>) -> PciGpu {
-    PciGpu { address: address.parse().unwrap(), driver: driver.map(str::to_owned), iommu_group }
+pub fn bus(functions: Vec<Function>) -> Facts {
+    Facts { functions, vfio_pci: true, privilege: Privilege::Root, ..Facts::default() }
+}
+
+pub fn gpu(address: &str, driver: &str, group: Option<u32>) -> Function {
+    Function {
+        address: address.parse().unwrap(),
+        class: Class(0x030000),
+        vendor: 0x10de,
+        device: 0x2206,
+        name: None,
+        driver: Some(driver.to_owned()),
+        driver_override: None,
+        group,
+        boot_vga: false,
+        bars: Vec::new(),
+        reset_methods: Vec::new(),
+        physical_function: None,
+        virtual_functions: 0,
+        uses: Vec::new(),
+        cdev: None,
+    }
 }
 
 /// The configuration of a file with this text.
@@ -152,15 +174,64 @@ fn passthrough_takes_the_only_eligible_gpu_or_says_what_is_missing() {
     assert_eq!(passed.gpu.value, GpuMode::Passthrough("0000:01:00.0".parse().unwrap()));
     assert_eq!(passed.window.value, Window::None);
 
-    assert!(refusal(&host(Os::Linux), "gpu = \"0000:00:02.0\"").contains("bound to i915, not to vfio-pci"));
+    assert!(refusal(&host(Os::Linux), "gpu = \"0000:00:02.0\"").contains("drives the host's display"));
     assert!(refusal(&host(Os::Linux), "gpu = \"0000:09:00.0\"").contains("no GPU at 0000:09:00.0"));
     assert!(refusal(&host(Os::Windows), "gpu = \"auto\"").contains("needs Linux"));
-    let with = |gpus| HostFacts { gpus, ..host(Os::Linux) };
-    let no_iommu = with(vec![gpu("0000:01:00.0", Some("vfio-pci"), None)]);
+    let with = |functions| HostFacts { pci: bus(functions), ..host(Os::Linux) };
+    let no_iommu = with(vec![gpu("0000:01:00.0", "nouveau", None)]);
     assert!(refusal(&no_iommu, "gpu = \"0000:01:00.0\"").contains("IOMMU is off"));
     assert!(refusal(&no_iommu, "gpu = \"auto\"").contains("no GPU is eligible"));
-    let two = ["0000:01:00.0", "0000:02:00.0"].map(|address| gpu(address, Some("vfio-pci"), Some(1)));
-    assert!(refusal(&with(two.into()), "gpu = \"auto\"").contains("0000:01:00.0, 0000:02:00.0"));
+    let two = [("0000:01:00.0", 1), ("0000:02:00.0", 2)]
+        .map(|(address, group)| gpu(address, "nouveau", Some(group)));
+    let said = refusal(&with(two.into()), "gpu = \"auto\"");
+    assert!(said.contains("0000:01:00.0") && said.contains("0000:02:00.0"), "{said}");
+}
+
+#[test]
+fn what_a_gpu_still_has_to_be_bound_for_is_part_of_the_plan() {
+    let facts = HostFacts { pci: bus(vec![gpu("0000:01:00.0", "nouveau", Some(1))]), ..host(Os::Linux) };
+    let planned = spec(&facts, "gpu = \"auto\"").unwrap();
+    assert!(planned.to_string().contains(
+        "as root      echo vfio-pci > /sys/bus/pci/devices/0000:01:00.0/driver_override\n\
+         as root      echo 0000:01:00.0 > /sys/bus/pci/drivers/nouveau/unbind\n\
+         as root      echo 0000:01:00.0 > /sys/bus/pci/drivers_probe\n"
+    ));
+    let nobody = Facts { privilege: Privilege::None, ..facts.pci.clone() };
+    let said = refusal(&HostFacts { pci: nobody, ..facts }, "gpu = \"auto\"");
+    assert!(said.contains("no GPU is eligible"), "{said}");
+}
+
+#[test]
+fn memory_that_may_not_be_locked_is_refused_before_anything_is_unbound() {
+    let mut facts = host(Os::Linux);
+    facts.pci.memlock = Memlock::Bytes(8 << 20);
+    let refused = spec(&facts, "gpu = \"auto\"\nmemory = 1024").unwrap_err();
+    assert!(
+        refused.to_string().contains("1088 MiB with its firmware, and this user may lock 8 MiB"),
+        "{refused}"
+    );
+    assert!(refused.hint().contains("- memlock 1114112"), "{}", refused.hint());
+    facts.pci.memlock = Memlock::Bytes(1088 << 20);
+    assert!(spec(&facts, "gpu = \"auto\"\nmemory = 1024").is_ok());
+}
+
+#[test]
+fn iommufd_is_taken_where_its_nodes_open() {
+    let mut facts = host(Os::Linux);
+    let backend =
+        |facts: &HostFacts| spec(facts, "gpu = \"auto\"").unwrap().passthrough.unwrap().backend.value;
+    assert_eq!(backend(&facts), Backend::Type1);
+    facts.pci.iommufd = true;
+    assert_eq!(backend(&facts), Backend::Type1, "no node for the device");
+    facts.pci.functions.iter_mut().for_each(|function| function.cdev = Some(Node::Usable));
+    assert_eq!(backend(&facts), Backend::Iommufd);
+}
+
+#[test]
+fn a_keyboard_of_the_host_is_only_for_a_vm_with_a_passed_gpu() {
+    let keyboard = "input = [\"/dev/input/by-id/usb-k-event-kbd\"]";
+    assert!(refusal(&host(Os::Linux), keyboard).contains("only a VM with a passed GPU"));
+    assert!(spec(&host(Os::Linux), &format!("gpu = \"auto\"\n{keyboard}")).is_ok());
 }
 
 #[test]

@@ -11,9 +11,9 @@ mod switch;
 pub use environment::environment;
 pub use switch::Switch;
 
+use crate::config::RomChoice;
 use crate::host::{Accelerator, Os, Session};
-use crate::plan::{GpuMode, VmSpec, Window};
-use crate::units::PciAddress;
+use crate::plan::{Backend, GpuMode, Passthrough, VmSpec, Window};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -227,16 +227,59 @@ fn gpu(spec: &VmSpec) -> Vec<Switch> {
     match spec.gpu.value {
         GpuMode::Virgl => virtual_gpu("virtio-gpu-gl-pci"),
         GpuMode::Software => virtual_gpu("virtio-gpu-pci"),
-        GpuMode::Passthrough(address) => passthrough(address),
+        GpuMode::Passthrough(_) => spec.passthrough.iter().flat_map(passthrough).collect(),
     }
 }
 
-/// Behind a root port of its own, so that the function can be reset.
-fn passthrough(address: PciAddress) -> Vec<Switch> {
-    vec![
-        Switch::of("-device", "pcie-root-port").set("id", "gpu-port").set("chassis", "1"),
-        Switch::of("-device", "vfio-pci").set("host", address.to_string()).set("bus", "gpu-port"),
-    ]
+/// The card's functions stay functions of one device, behind a root port of its own, so that it can be reset.
+fn passthrough(passed: &Passthrough) -> Vec<Switch> {
+    let card = &passed.handover.card;
+    let iommufd = passed.backend.value == Backend::Iommufd;
+    let mut switches: Vec<_> =
+        iommufd.then(|| Switch::of("-object", "iommufd").set("id", "iommufd")).into_iter().collect();
+    switches.push(Switch::of("-device", "pcie-root-port").set("id", "gpu-port").set("chassis", "1"));
+    switches.extend(card.iter().enumerate().map(|(function, address)| {
+        let mut device = Switch::of("-device", "vfio-pci")
+            .set("host", address.to_string())
+            .set("bus", "gpu-port")
+            .set("addr", format!("0.{function}"));
+        if iommufd {
+            device = device.set("iommufd", "iommufd");
+        }
+        if function == 0 && card.len() > 1 {
+            device = device.set("multifunction", "on");
+        }
+        if *address == passed.handover.gpu {
+            device = match &passed.rom {
+                RomChoice::Card => device,
+                RomChoice::None => device.set("rombar", "0"),
+                RomChoice::File(path) => device.set("romfile", path),
+            };
+            if passed.x_vga {
+                device = device.set("x-vga", "on");
+            }
+        }
+        device
+    }));
+    switches.extend(inputs(&passed.inputs));
+    switches
+}
+
+/// The host's devices by evdev, which the VM sees as virtio's. Both control keys together give all of them back to the
+/// host or take them again (grab_all).
+fn inputs(paths: &[PathBuf]) -> Vec<Switch> {
+    if paths.is_empty() {
+        return Vec::new();
+    }
+    let input = |(number, path): (usize, &PathBuf)| {
+        Switch::of("-object", "input-linux")
+            .set("id", format!("input{number}"))
+            .set("evdev", path)
+            .set("grab_all", "on")
+            .set("repeat", "on")
+    };
+    let devices = ["virtio-keyboard-pci", "virtio-mouse-pci"].map(|device| Switch::of("-device", device));
+    devices.into_iter().chain(paths.iter().enumerate().map(input)).collect()
 }
 
 fn display(spec: &VmSpec) -> Vec<Switch> {

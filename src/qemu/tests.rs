@@ -1,6 +1,7 @@
 use super::*;
 use crate::host::{Availability, HostFacts, Rung};
 use crate::plan::tests::{host, spec};
+use crate::vfio::Node;
 use std::ffi::OsStr;
 
 fn paths() -> Paths {
@@ -62,6 +63,11 @@ fn linux_argv_for_each_accelerator_and_gpu_mode() {
     snapshot!("linux-tcg-virgl-sdl", no_acceleration(Os::Linux), "display = \"sdl\"\nfullscreen = true");
     snapshot!("linux-tcg-software-gtk", no_acceleration(Os::Linux), "gl = \"off\"");
     snapshot!("linux-tcg-passthrough", no_acceleration(Os::Linux), "gpu = \"auto\"");
+    let mut iommufd = host(Os::Linux);
+    iommufd.pci.iommufd = true;
+    iommufd.pci.functions.iter_mut().for_each(|function| function.cdev = Some(Node::Usable));
+    let all = "gpu = \"auto\"\ngpu_rom = \"/roms/a,b.rom\"\ngpu_x_vga = true\ninput = [\"/dev/input/by-id/k\", \"/dev/input/by-id/m\"]";
+    snapshot!("linux-kvm-passthrough-iommufd", iommufd, all);
 }
 
 #[test]

@@ -1,0 +1,237 @@
+//! Decisions and transactions on machines made of files.
+
+mod machines;
+mod tree;
+
+use super::journal::{Entry, Journal, Standing};
+use super::transaction::{BindError, bind, release};
+use super::*;
+use machines::{INTEL, NVIDIA};
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tree::{Fate, Kernel, Tree};
+
+/// Every GPU of every machine: what is decided, why, what to do, and what would change its driver.
+#[test]
+fn each_machine_has_its_decision_with_reason_and_fix() {
+    let mut table = String::new();
+    for (name, tree) in machines::all() {
+        let facts = tree.facts();
+        let _ = writeln!(table, "{name}");
+        for gpu in facts.gpus() {
+            let verdict = examine(&facts, gpu);
+            let answer = match (verdict.refusal(false), verdict.refusal(true)) {
+                (None, _) => "yes",
+                (Some(_), None) => "forced only",
+                (Some(_), Some(_)) => "no",
+            };
+            let card = verdict.handover.iter().flat_map(|handover| &handover.card);
+            let card: Vec<_> = card.map(ToString::to_string).collect();
+            let _ = writeln!(table, "  {} {}: {answer}; card {}", gpu.address, gpu.title(), card.join(" "));
+            for obstacle in &verdict.obstacles {
+                let _ = writeln!(table, "    {obstacle}\n      → {}", obstacle.fix());
+            }
+            let devices = verdict.handover.iter().flat_map(|handover| &handover.devices);
+            let devices =
+                devices.map(|d| format!("{} ({})", d.address, d.driver.as_deref().unwrap_or("no driver")));
+            let _ = writeln!(table, "    would bind {}", devices.collect::<Vec<_>>().join(", "));
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn the_list_tells_all_of_a_gpu_to_people_and_to_programs() {
+    let (_, tree) = machines::all().swap_remove(1);
+    insta::assert_snapshot!(table(&tree.facts()));
+    let list = json(&tree.facts());
+    assert_eq!(list[1]["address"], "0000:01:00.0");
+    assert_eq!(list[1]["groups"][0]["members"].as_array().unwrap().len(), 5);
+    assert_eq!(list[1]["bars"][1], 256 << 20);
+    assert_eq!((&list[0]["eligible"], &list[1]["eligible"]), (&false.into(), &true.into()));
+    assert_eq!(list[0]["obstacles"][0]["force"], true);
+}
+
+#[test]
+fn without_permission_for_the_group_or_for_sysfs_the_fix_is_named() {
+    let (_, tree) = machines::all().swap_remove(14);
+    let mut facts = tree.facts();
+    let refusal = |facts: &Facts| {
+        let verdict = examine(facts, facts.gpus().next().unwrap());
+        verdict.refusal(true).map(|obstacle| (obstacle.to_string(), obstacle.fix()))
+    };
+    assert_eq!(refusal(&facts), None);
+    facts.groups.insert(1, Node::Denied);
+    let (because, fix) = refusal(&facts).unwrap();
+    assert_eq!(because, "no permission for /dev/vfio/1");
+    assert!(fix.contains("udev") && fix.contains("memlock"), "{fix}");
+
+    let facts = Facts { privilege: Privilege::None, ..Tree::new(INTEL, &NVIDIA).facts() };
+    assert_eq!(refusal(&facts).unwrap().1, "as root: virtualghost gpu bind 0000:01:00.0");
+}
+
+fn handover(tree: &Tree) -> Handover {
+    let facts = tree.facts();
+    examine(&facts, facts.gpus().next().unwrap()).handover.unwrap()
+}
+
+fn entries(tree: &Tree) -> Vec<Entry> {
+    Journal::new(&tree.root()).entries()
+}
+
+/// Two devices of which one had an override of the user's before.
+fn machine() -> Tree {
+    let tree = Tree::new(INTEL, &NVIDIA);
+    tree.write("sys/bus/pci/devices/0000:01:00.2/driver_override", "xhci_hcd\n");
+    tree
+}
+
+#[test]
+fn what_is_bound_is_given_back_as_it_was_in_reverse_order() {
+    let tree = machine();
+    let (before, mut kernel) = (tree.state(), Kernel::new(&tree));
+    bind(&tree.root(), &handover(&tree), false, &mut kernel).unwrap();
+    assert!(tree.facts().functions.iter().all(|f| f.is_bound() != f.class.is_bridge()));
+    assert_eq!(kernel.written, handover_of_before());
+    let mut written: Vec<_> = kernel.written.iter().map(ToString::to_string).collect();
+    let [entry] = &entries(&tree)[..] else { panic!() };
+    assert_eq!(entry.standing(&entry.boot_id), Standing::Held);
+
+    kernel.written.clear();
+    release(&tree.root(), entry, &mut kernel).unwrap();
+    assert_eq!(tree.state(), before);
+    assert_eq!(entries(&tree), []);
+    written.push("then".to_owned());
+    written.extend(kernel.written.iter().map(ToString::to_string));
+    insta::assert_snapshot!(written.join("\n"));
+}
+
+fn handover_of_before() -> Vec<Write> {
+    handover(&machine()).writes()
+}
+
+#[test]
+fn killed_at_any_write_the_journal_brings_back_what_was() {
+    for n in 0..=handover_of_before().len() {
+        let tree = machine();
+        let before = tree.state();
+        let mut kernel = Kernel::with_fate(&tree, n, Fate::Killed);
+        let done =
+            catch_unwind(AssertUnwindSafe(|| bind(&tree.root(), &handover(&tree), false, &mut kernel)));
+        assert_eq!(done.is_err(), n < handover_of_before().len());
+        let [entry] = &entries(&tree)[..] else { panic!("no journal before write {n}") };
+        release(&tree.root(), entry, &mut Kernel::new(&tree)).unwrap();
+        assert_eq!(tree.state(), before, "killed before write {n}");
+        assert_eq!(entries(&tree), []);
+    }
+}
+
+#[test]
+fn killed_at_any_write_of_the_giving_back_the_next_one_ends_it() {
+    for n in 0..20 {
+        let tree = machine();
+        let before = tree.state();
+        bind(&tree.root(), &handover(&tree), true, &mut Kernel::new(&tree)).unwrap();
+        let [entry] = &entries(&tree)[..] else { panic!() };
+        let mut kernel = Kernel::with_fate(&tree, n, Fate::Killed);
+        if catch_unwind(AssertUnwindSafe(|| release(&tree.root(), entry, &mut kernel))).is_err() {
+            let [entry] = &entries(&tree)[..] else { panic!("the journal went too early") };
+            release(&tree.root(), entry, &mut Kernel::new(&tree)).unwrap();
+        }
+        assert_eq!(tree.state(), before, "killed before write {n}");
+    }
+}
+
+#[test]
+fn a_refused_write_undoes_the_ones_before_it() {
+    for n in 0..handover_of_before().len() {
+        let tree = machine();
+        let before = tree.state();
+        let error =
+            bind(&tree.root(), &handover(&tree), true, &mut Kernel::with_fate(&tree, n, Fate::Refused));
+        let error = error.unwrap_err();
+        assert!(matches!(error, BindError::PutBack { .. }), "{error}");
+        assert!(error.to_string().contains("Device or resource busy"), "{error}");
+        assert_eq!(tree.state(), before, "refused at write {n}");
+        assert_eq!(entries(&tree), []);
+    }
+}
+
+/// The write may still happen, so the journal stays, and whoever comes next looks again.
+#[test]
+fn a_write_that_hangs_leaves_the_journal() {
+    for n in 0..handover_of_before().len() {
+        let tree = machine();
+        let before = tree.state();
+        let error = bind(&tree.root(), &handover(&tree), true, &mut Kernel::with_fate(&tree, n, Fate::Hung));
+        let error = error.unwrap_err();
+        assert!(matches!(error, BindError::Left { .. }), "{error}");
+        assert!(error.to_string().contains("has not returned for 30 s"), "{error}");
+        let [entry] = &entries(&tree)[..] else { panic!() };
+        assert!(!entry.kept);
+        // It did happen after all: the driver let go.
+        let late = tree.path("sys/bus/pci/devices/0000:01:00.0/driver");
+        let _ = std::fs::remove_file(late);
+        release(&tree.root(), entry, &mut Kernel::new(&tree)).unwrap();
+        assert_eq!(tree.state(), before, "hung at write {n}");
+    }
+}
+
+#[test]
+fn a_giving_back_that_fails_for_one_device_is_done_for_the_others_and_remembered() {
+    let tree = machine();
+    let before = tree.state();
+    bind(&tree.root(), &handover(&tree), true, &mut Kernel::new(&tree)).unwrap();
+    let [entry] = &entries(&tree)[..] else { panic!() };
+    let error = release(&tree.root(), entry, &mut Kernel::with_fate(&tree, 0, Fate::Refused)).unwrap_err();
+    assert!(error.to_string().contains("0000:01:00.0 was not given back"), "{error}");
+    assert_eq!(tree.facts().functions.iter().filter(|function| function.is_bound()).count(), 1);
+    release(&tree.root(), entry, &mut Kernel::new(&tree)).unwrap();
+    assert_eq!(tree.state(), before);
+}
+
+#[test]
+fn after_a_boot_there_is_nothing_to_do() {
+    let tree = machine();
+    bind(&tree.root(), &handover(&tree), true, &mut Kernel::new(&tree)).unwrap();
+    let [entry] = &entries(&tree)[..] else { panic!() };
+    assert_eq!(entry.standing(&entry.boot_id), Standing::Kept);
+    tree.write("proc/sys/kernel/random/boot_id", "another-boot\n");
+    assert_eq!(entry.standing("another-boot"), Standing::Past);
+    let mut kernel = Kernel::new(&tree);
+    release(&tree.root(), entry, &mut kernel).unwrap();
+    assert_eq!(kernel.written, []);
+    assert_eq!(entries(&tree), []);
+}
+
+#[test]
+fn what_a_dead_holder_left_is_orphaned_and_what_a_live_one_has_is_not() {
+    let tree = machine();
+    bind(&tree.root(), &handover(&tree), false, &mut Kernel::new(&tree)).unwrap();
+    let [entry] = &entries(&tree)[..] else { panic!() };
+    let mut dead = entry.clone();
+    dead.holder.started += 1;
+    assert_eq!(entry.standing(&entry.boot_id), Standing::Held);
+    assert_eq!(dead.standing(&entry.boot_id), Standing::Orphaned);
+}
+
+#[test]
+fn a_driver_that_somebody_chose_meanwhile_and_a_device_that_is_gone_are_let_alone() {
+    let tree = machine();
+    bind(&tree.root(), &handover(&tree), true, &mut Kernel::new(&tree)).unwrap();
+    let [entry] = &entries(&tree)[..] else { panic!() };
+    let folder = |address: &str| tree.path(&format!("sys/bus/pci/devices/{address}"));
+    std::fs::remove_file(folder("0000:01:00.0").join("driver")).unwrap();
+    tree.link("sys/bus/pci/devices/0000:01:00.0/driver", "sys/bus/pci/drivers/nouveau");
+    std::fs::remove_file(folder("0000:01:00.1")).unwrap();
+    release(&tree.root(), entry, &mut Kernel::new(&tree)).unwrap();
+    let gpu = sysfs::binding(&tree.root(), "0000:01:00.0".parse().unwrap()).unwrap();
+    assert_eq!((gpu.driver.as_deref(), gpu.driver_override), (Some("nouveau"), None));
+}
+
+#[test]
+fn a_journal_that_a_crash_cut_short_is_none() {
+    let tree = machine();
+    tree.write("var/lib/virtualghost/gpu/0000:01:00.0.json", "{\"gpu\": \"0000:0");
+    assert_eq!(entries(&tree), []);
+}
