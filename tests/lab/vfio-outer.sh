@@ -1,0 +1,206 @@
+#!/usr/bin/env bash
+# The checks of vfio.sh, as the init of the outer VM: what it prints is read from the console.
+# Not to be run by hand: it powers off the machine.
+# shellcheck disable=SC2016,SC2317 # what is in single quotes is for another shell; checks are called by name
+set -uo pipefail
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/lab/home
+work=/lab/work
+# shellcheck source=tests/build/check.sh
+. /lab/check.sh
+
+power_off() {
+    sync
+    echo o >/proc/sysrq-trigger
+    sleep 60
+}
+trap power_off EXIT
+
+mkdir -p /dev/shm /dev/pts $work $HOME /lab/state
+mount -t tmpfs tmpfs /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /tmp
+# What outlives a boot.
+mount --bind /lab/state /var/lib/virtualghost
+chmod 1777 /tmp /dev/shm
+chmod 666 /dev/null
+ip link set lo up
+modprobe -a virtio_rng virtio_net
+chown user $HOME $work
+ulimit -l unlimited
+cd $HOME || exit 1
+
+# vg ARGUMENT…: what the user types; root ARGUMENT…: what the user types after sudo.
+vg() { setpriv --reuid=user --regid=user --init-groups --inh-caps=-all /lab/virtualghost "$@"; }
+as_user() { setpriv --reuid=user --regid=user --init-groups --inh-caps=-all "$@"; }
+root() { as_user sudo /lab/virtualghost "$@"; }
+show() { printf -- '--- %s\n' "$*"; "$@" 2>&1 | tail -40; }
+# soon COMMAND…: within ten minutes. Seldom tried, as each try takes time from the VM that is waited for.
+soon() {
+    local i
+    for ((i = 0; i < 200; i++)); do
+        if "$@" >/dev/null 2>&1; then return 0; fi
+        sleep 3
+    done
+    "$@"
+}
+is() { [ "$1" = "$2" ] || { echo "\"$1\", not \"$2\"" && return 1; }; }
+# Functions behind a bridge in this slot.
+behind() { basename -a "/sys/bus/pci/devices/0000:00:$1.0/"0000:*:*.? | sort; }
+driver() { basename "$(readlink "/sys/bus/pci/devices/$1/driver" || echo none)"; }
+drivers() { local f; for f in "$@"; do driver "$f"; done | paste -sd' '; }
+
+mapfile -t card < <(behind 05)
+mapfile -t old < <(behind 06)
+mapfile -t slow < <(behind 07)
+gpu=${card[0]}
+group() { basename "$(readlink "/sys/bus/pci/devices/$1/iommu_group")"; }
+at_home() { is "$(drivers "${card[@]}")" "virtio-pci virtio-pci"; }
+with_vfio() { is "$(drivers "${card[@]}")" "vfio-pci vfio-pci"; }
+no_journal() { is "$(find /var/lib/virtualghost/gpu -name '*.json' 2>/dev/null)" ""; }
+journal() { test -s "/var/lib/virtualghost/gpu/$gpu.json"; }
+no_override() { is "$(cat "/sys/bus/pci/devices/$gpu/driver_override")" "(null)"; }
+
+if [ -e /lab/second-boot ]; then
+    modprobe vfio_pci
+    check "after a reset the journal is still there" journal
+    check "and every function is with its own driver" at_home
+    nothing() { is "$(vg ps 2>&1)" "no VM is running"; }
+    check "the user's next start has nothing to say about it" nothing
+    root_nothing() { is "$(root ps 2>&1)" "no VM is running"; }
+    check "root's next start neither" root_nothing
+    check "which clears it away" no_journal
+    check "the GPU can be passed again" vg run --dry-run --display none --gpu "$gpu"
+    finish
+    exit
+fi
+
+show vg gpu list
+refuses "without the driver a launch is refused, with the line that loads it" "sudo modprobe vfio-pci" \
+    vg run --display none --gpu "$gpu"
+modprobe vfio_pci
+two_members() { vg gpu list --json | jq -e --arg gpu "$gpu" '.[] | select(.address == $gpu) | .eligible and (.groups[0].members | length == 2)'; }
+check "gpu list: a card of two functions in a group of its own is eligible" two_members
+show vg gpu list
+dry_run() {
+    vg run --dry-run --display none --gpu "$gpu" | tee $work/plan
+    grep -q "echo $gpu > /sys/bus/pci/drivers/virtio-pci/unbind" $work/plan &&
+        grep -q "vfio-pci,host=$gpu,bus=gpu-port,addr=0.0,multifunction=on" $work/plan &&
+        grep -q "vfio-pci,host=${card[1]},bus=gpu-port,addr=0.1" $work/plan
+}
+check "run --dry-run shows every write, and both functions as one device" dry_run
+show cat $work/plan
+check "and has changed nothing" at_home
+
+little_memlock() { (ulimit -l 8192; vg run --display none --memory 768 --gpu "$gpu"); }
+refuses "memlock too small: refused, with the figure and the line for limits.d" "may lock 8 MiB" little_memlock
+check "before anything is unbound" at_home
+
+check "root binds by hand, without sudo" /lab/virtualghost gpu bind "$gpu"
+check "both functions are with vfio-pci" with_vfio
+refuses "no permission: refused, with the udev rule" 'no permission for /dev/vfio/[0-9]+' vg run --display none --gpu "$gpu"
+refuses "the user can't give it back" "takes root" vg gpu release
+check "root gives it back" /lab/virtualghost gpu release "$gpu"
+check "both functions are with their driver again" at_home
+check "no override is left" no_override
+
+show root gpu bind "$gpu"
+not_swept() { vg ps && root ps && with_vfio; }
+check "what was bound by hand stays when other commands start" not_swept
+bound_plan() { vg run --dry-run --display none --gpu "$gpu" | tee $work/plan && ! grep -q 'as root' $work/plan; }
+check "bound with sudo, the GPU is the user's: a launch needs no root" bound_plan
+check "and gives it back by hand" root gpu release
+check "to its driver" at_home
+
+# The bridge has no ACS.
+other=${old[1]}
+interface=$(ls "/sys/bus/pci/devices/$other/virtio"*/net)
+ip link set "$interface" up
+show vg gpu list
+refuses "a foreign endpoint whose interface is up: refused, forced or not" "$other is in use: the interface $interface is up" \
+    root gpu bind "${old[0]}" --force
+ip link set "$interface" down
+refuses "one that is idle: refused, and named" "shared with $other" root gpu bind "${old[0]}"
+check "unless forced" root gpu bind "${old[0]}" --force
+all_bound() { is "$(drivers "${old[@]}")" "vfio-pci vfio-pci"; }
+check "then the group is bound as a whole" all_bound
+check "and given back" root gpu release "${old[0]}"
+all_back() { is "$(drivers "${old[@]}")" "virtio-pci virtio-pci"; }
+check "as a whole" all_back
+
+# launch NAME: a VM with the card, by the user; sudo is asked for the binding alone.
+launch() {
+    vg run --display none --vcpus 1 --memory 768 --name "$1" --gpu "$gpu" >"$work/$1.log" 2>&1 </dev/null &
+    launcher=$!
+}
+has_it() { pid=$(pgrep -f 'qemu-system-x86_64 -name' | head -1) && find "/proc/$pid/fd" -lname "/dev/vfio/$(group "$gpu")" | grep -q .; }
+no_qemu() { ! pgrep -f 'qemu-system-x86_64 -name'; }
+not_root() { is "$(ps -o user= -p "$pid")" user && is "$(ps -o user= -p $launcher)" user; }
+released() { no_qemu && at_home && no_journal; }
+
+launch inner
+check "a launch binds the card and QEMU opens it" soon has_it
+show cat $work/inner.log
+check "neither QEMU nor the launcher is root" not_root
+check "the journal is on disk" journal
+refuses "gpu release is refused while a VM has it" "a VM has $gpu" root gpu release
+bound_inside() { vg exec inner -- sh -c 'ls -l /sys/bus/pci/drivers/virtio-pci/ /sys/class/drm /proc/asound/cards; cat /proc/asound/cards' | tee $work/inside; grep -q card0 $work/inside && grep -q VirtIO $work/inside; }
+check "in the VM both functions have their drivers: a DRM card and a sound card" soon bound_inside
+show cat $work/inside
+check "stop ends it" vg stop inner
+check "the card is with its driver again, the journal is gone" soon released
+wait $launcher
+check "the launcher ended well" is $? 0
+show cat $work/inner.log
+
+launch killed
+check "a second launch" soon has_it
+kill -9 $launcher
+check "SIGKILL of the launcher: QEMU is gone and the card is back" soon released
+
+launch shot
+check "a third launch" soon has_it
+kill -9 "$pid"
+wait $launcher
+check "SIGKILL of QEMU: the launcher says so with status 3" is $? 3
+check "and the card is back" soon released
+
+launch both
+check "a fourth launch" soon has_it
+pkill -9 -f 'virtualghost gpu keep'
+kill -9 $launcher
+check "SIGKILL of launcher and keeper: QEMU is gone" soon no_qemu
+check "the card is with vfio-pci still" with_vfio
+told() { vg ps 2>&1 | grep "$gpu is not with the host: a launch was killed; give it back: sudo virtualghost gpu release"; }
+check "the user's next start says how to give it back" told
+swept() { root ps 2>&1 | grep "$gpu was given back to the host"; }
+check "root's next start gives it back" swept
+check "to its driver, without a journal" released
+
+# A disk with requests that take a minute: its driver does not let go before they are done.
+disk=/dev/$(ls "/sys/bus/pci/devices/${slow[1]}/virtio"*/block)
+for ((i = 0; i < 120; i++)); do dd if="$disk" of=/dev/null bs=4k count=1 skip=$((i * 16)) iflag=direct 2>/dev/null & done
+sleep 2
+refuses "an unbind that hangs: given up after its time, and said so" "the kernel has not returned for 30 s" \
+    root gpu bind "${slow[0]}"
+show cat $work/output
+no_reads() { ! pgrep -x dd; }
+check "when the driver has let go" soon no_reads
+sleep 3
+show root gpu release
+slow_back() { is "$(drivers "${slow[@]}")" "virtio-pci virtio-pci"; }
+check "gpu release brings all back" slow_back
+
+launch last
+check "a launch before the reset" soon has_it
+pkill -9 -f 'virtualghost gpu keep'
+kill -9 $launcher
+check "its journal is on disk" journal
+touch /lab/second-boot
+echo "$passed passed, $failed failed before the reset"
+echo "the machine is reset with the journal left over"
+sync
+echo s >/proc/sysrq-trigger
+sleep 2
+echo b >/proc/sysrq-trigger
+sleep 60
