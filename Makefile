@@ -124,6 +124,11 @@ lab: test ## The long tests too
 	tests/lab/ladder.sh $(EXECUTABLE)
 	tests/lab/remote.sh $(EXECUTABLE)
 	tests/lab/vsock.sh $(EXECUTABLE)
+	tests/lab/vfio.sh $(EXECUTABLE)
+
+.PHONY: lab-vfio
+lab-vfio: build ## GPU passthrough, in a VM with an emulated IOMMU
+	tests/lab/vfio.sh $(EXECUTABLE)
 
 .PHONY: bench
 bench: build ## Measure the launcher against its goals

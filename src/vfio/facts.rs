@@ -2,7 +2,6 @@
 
 use super::VFIO_PCI;
 use crate::units::PciAddress;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -95,10 +94,14 @@ impl Class {
         self.0 >> 16 == 0x06
     }
 
+    pub fn is_audio(self) -> bool {
+        matches!(self.0 >> 8, 0x0401 | 0x0403)
+    }
+
     /// What a graphics card carries beside its GPU: audio for its connectors, and for USB-C an xHCI controller and
     /// a UCSI one (class "serial bus controller, other").
     pub fn is_part_of_card(self) -> bool {
-        self.is_display() || matches!(self.0 >> 8, 0x0401 | 0x0403 | 0x0c03 | 0x0c80)
+        self.is_display() || self.is_audio() || matches!(self.0 >> 8, 0x0c03 | 0x0c80)
     }
 }
 
@@ -185,7 +188,7 @@ pub enum Memlock {
 }
 
 /// How this process could write to sysfs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Privilege {
     Root,
     /// There is a sudo to ask.

@@ -95,6 +95,17 @@ pub fn binding(root: &Root, address: PciAddress) -> Option<Binding> {
     })
 }
 
+/// VFIO's device nodes that lead to the function, as far as they are there: its group's and, where the kernel has those,
+/// its own.
+pub fn nodes(root: &Root, address: PciAddress) -> Vec<PathBuf> {
+    let folder = device(address);
+    let group = link_name(&root.path(format!("{folder}/iommu_group")));
+    let own =
+        root.names(format!("{folder}/vfio-dev")).into_iter().map(|name| format!("dev/vfio/devices/{name}"));
+    let all = group.map(|number| format!("dev/vfio/{number}")).into_iter().chain(own);
+    all.map(|node| root.path(node)).filter(|node| node.exists()).collect()
+}
+
 fn device(address: PciAddress) -> String {
     format!("sys/bus/pci/devices/{address}")
 }

@@ -212,7 +212,7 @@ pub fn examine(facts: &Facts, gpu: &Function) -> Verdict {
 
 /// The functions of the graphics card. Those of one slot belong together even where each has a group of its own, unless
 /// something among them is no part of a card: then it is a processor's graphics beside the host's own USB and security
-/// processor, and only what shares the group goes along. A virtual function is a device by itself.
+/// processor, and only audio that shares its group belongs to it. A virtual function is a device by itself.
 fn card<'a>(facts: &'a Facts, gpu: &'a Function) -> Vec<&'a Function> {
     if gpu.physical_function.is_some() {
         return vec![gpu];
@@ -222,7 +222,8 @@ fn card<'a>(facts: &'a Facts, gpu: &'a Function) -> Vec<&'a Function> {
     if slot.iter().all(|function| function.class.is_part_of_card()) {
         return slot;
     }
-    slot.into_iter().filter(|function| function.group == gpu.group).collect()
+    let belongs = |f: &&Function| f.group == gpu.group && (f.address == gpu.address || f.class.is_audio());
+    slot.into_iter().filter(belongs).collect()
 }
 
 /// pcieport and pci-stub leave the group to user space, as does no driver (driver_managed_dma in the kernel's sources).

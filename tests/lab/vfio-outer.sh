@@ -23,7 +23,7 @@ mount -t tmpfs tmpfs /tmp
 # What outlives a boot.
 mount --bind /lab/state /var/lib/virtualghost
 chmod 1777 /tmp /dev/shm
-chmod 666 /dev/null
+ln -s /proc/self/fd /dev/fd
 ip link set lo up
 modprobe -a virtio_rng virtio_net
 chown user $HOME $work
@@ -31,9 +31,9 @@ ulimit -l unlimited
 cd $HOME || exit 1
 
 # vg ARGUMENT…: what the user types; root ARGUMENT…: what the user types after sudo.
-vg() { setpriv --reuid=user --regid=user --init-groups --inh-caps=-all /lab/virtualghost "$@"; }
-as_user() { setpriv --reuid=user --regid=user --init-groups --inh-caps=-all "$@"; }
-root() { as_user sudo /lab/virtualghost "$@"; }
+as_user=(setpriv --reuid=user --regid=user --init-groups --inh-caps=-all)
+vg() { "${as_user[@]}" /lab/virtualghost "$@"; }
+root() { "${as_user[@]}" sudo /lab/virtualghost "$@"; }
 show() { printf -- '--- %s\n' "$*"; "$@" 2>&1 | tail -40; }
 # soon COMMAND…: within ten minutes. Seldom tried, as each try takes time from the VM that is waited for.
 soon() {
@@ -130,7 +130,9 @@ check "as a whole" all_back
 
 # launch NAME: a VM with the card, by the user; sudo is asked for the binding alone.
 launch() {
-    vg run --display none --vcpus 1 --memory 768 --name "$1" --gpu "$gpu" >"$work/$1.log" 2>&1 </dev/null &
+    # No function: its process would be a shell around the launcher.
+    "${as_user[@]}" /lab/virtualghost run --display none --vcpus 1 --memory 768 --name "$1" --gpu "$gpu" \
+        >"$work/$1.log" 2>&1 </dev/null &
     launcher=$!
 }
 has_it() { pid=$(pgrep -f 'qemu-system-x86_64 -name' | head -1) && find "/proc/$pid/fd" -lname "/dev/vfio/$(group "$gpu")" | grep -q .; }
@@ -177,12 +179,14 @@ swept() { root ps 2>&1 | grep "$gpu was given back to the host"; }
 check "root's next start gives it back" swept
 check "to its driver, without a journal" released
 
+refuses "a disk in the card's slot is no part of the card" "shared with ${slow[1]} \(storage controller\)" \
+    root gpu bind "${slow[0]}"
 # A disk with requests that take a minute: its driver does not let go before they are done.
 disk=/dev/$(ls "/sys/bus/pci/devices/${slow[1]}/virtio"*/block)
 for ((i = 0; i < 120; i++)); do dd if="$disk" of=/dev/null bs=4k count=1 skip=$((i * 16)) iflag=direct 2>/dev/null & done
 sleep 2
 refuses "an unbind that hangs: given up after its time, and said so" "the kernel has not returned for 30 s" \
-    root gpu bind "${slow[0]}"
+    root gpu bind "${slow[0]}" --force
 show cat $work/output
 no_reads() { ! pgrep -x dd; }
 check "when the driver has let go" soon no_reads

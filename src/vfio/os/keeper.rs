@@ -9,7 +9,7 @@
 //! ```
 
 use super::writer::ChildWriter;
-use super::{HOW_TO_GIVE_BACK, allowed, bind_error, give_back, grant};
+use super::{HOW_TO_GIVE_BACK, allowed, bind_error, give_back, nodes};
 use crate::error::{Error, Kind, Result};
 use crate::units::PciAddress;
 use crate::vfio::journal::Journal;
@@ -80,7 +80,7 @@ pub fn keep(gpu: PciAddress) -> Result<()> {
     let root = Root::system();
     let handover = allowed(&super::probe(), gpu, false)?;
     transaction::bind(&root, &handover, false, &mut ChildWriter).map_err(bind_error)?;
-    grant(&handover);
+    nodes::grant(&handover.card);
     let _ = writeln!(io::stdout(), "{BOUND}");
     let _ = io::stdin().read_to_end(&mut Vec::new());
     let entry = Journal::new(&root).entries().into_iter().find(|entry| entry.gpu == gpu);

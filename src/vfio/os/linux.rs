@@ -2,6 +2,8 @@
 
 #[path = "keeper.rs"]
 mod keeper;
+#[path = "nodes.rs"]
+mod nodes;
 #[path = "writer.rs"]
 mod writer;
 
@@ -16,9 +18,9 @@ use crate::vfio::sysfs::{self, Process, Root};
 use crate::vfio::transaction::{self, BindError};
 use crate::vfio::{Facts, Handover, Memlock, Obstacle, Privilege, examine};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
-use nix::unistd::{Uid, User, chown, geteuid};
+use nix::unistd::geteuid;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Reads; changes nothing.
@@ -75,7 +77,7 @@ pub fn bind(gpu: PciAddress, force: bool) -> Result<Vec<String>> {
     if !handover.devices.is_empty() {
         transaction::bind(&Root::system(), &handover, true, &mut ChildWriter).map_err(bind_error)?;
     }
-    grant(&handover);
+    nodes::grant(&handover.card);
     Ok(handover.writes().iter().map(ToString::to_string).collect())
 }
 
@@ -107,28 +109,6 @@ fn bind_error(error: BindError) -> Error {
 
 const HOW_TO_GIVE_BACK: &str = "give it back: sudo virtualghost gpu release";
 
-/// Whoever asked sudo gets VFIO's nodes; they are gone again with the binding.
-fn grant(handover: &Handover) {
-    let Some(user) = std::env::var("SUDO_UID").ok().and_then(|id| id.parse().ok()).map(Uid::from_raw) else {
-        return;
-    };
-    let Ok(Some(User { gid, .. })) = User::from_uid(user) else { return };
-    let cdevs = handover.card.iter().flat_map(|address| {
-        let folder = format!("/sys/bus/pci/devices/{address}/vfio-dev");
-        fs::read_dir(folder)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| Path::new("/dev/vfio/devices").join(entry.file_name()))
-    });
-    let groups = handover.groups.iter().map(|group| PathBuf::from(format!("/dev/vfio/{group}")));
-    for node in groups.chain(cdevs) {
-        if let Err(e) = chown(&node, Some(user), Some(gid)) {
-            tracing::warn!("{} stays root's: {e}", node.display());
-        }
-    }
-}
-
 /// Gives back by hand, what was bound by hand and what a killed launch left.
 ///
 /// # Errors
@@ -156,7 +136,8 @@ pub fn release(gpu: Option<PciAddress>) -> Result<Vec<PciAddress>> {
 /// Waits that long for programs to let go of it.
 fn give_back(entry: &Entry, patience: Duration) -> Result<()> {
     let until = Instant::now() + patience;
-    while let Some(pid) = user_of(entry) {
+    let functions: Vec<_> = entry.devices.iter().map(|device| device.address).collect();
+    while let Some(pid) = nodes::user(&functions) {
         if Instant::now() >= until {
             return Err(Error::bad_input(format!("{} is still open in process {pid}", entry.gpu))
                 .hint(format!("end that process, then {HOW_TO_GIVE_BACK}")));
@@ -165,24 +146,6 @@ fn give_back(entry: &Entry, patience: Duration) -> Result<()> {
     }
     transaction::release(&Root::system(), entry, &mut ChildWriter)
         .map_err(|cause| Error::from(cause).hint(HOW_TO_GIVE_BACK))
-}
-
-/// A process that has one of the entry's devices open: taking the driver away would wait for its end.
-fn user_of(entry: &Entry) -> Option<u32> {
-    let facts = probe();
-    let groups = entry.devices.iter().filter_map(|device| facts.function(device.address)?.group);
-    let mut nodes: Vec<_> = groups.map(|group| PathBuf::from(format!("/dev/vfio/{group}"))).collect();
-    for device in &entry.devices {
-        let folder = format!("/sys/bus/pci/devices/{}/vfio-dev", device.address);
-        let cdevs = fs::read_dir(folder).into_iter().flatten().flatten();
-        nodes.extend(cdevs.map(|cdev| Path::new("/dev/vfio/devices").join(cdev.file_name())));
-    }
-    let has_open = |pid: u32| {
-        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        descriptors.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|target| nodes.contains(&target))
-    };
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(|&pid| has_open(pid))
 }
 
 /// At the start of any command: gives back what a killed launch left, or, without the right to, says how. A sentence

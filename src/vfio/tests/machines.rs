@@ -188,6 +188,10 @@ pub fn all() -> Vec<(&'static str, Tree)> {
         ("bound to vfio-pci already", bound),
         ("vfio-pci not loaded", not_loaded),
         ("a bridge whose driver does DMA", Tree::new(INTEL, &[&[bridge], &NVIDIA[1..]].concat())),
+        (
+            "a Ryzen's without ACS: all in one group",
+            Tree::new(AMD, &RYZEN.map(|part| Dev { group: Some(3), ..part })),
+        ),
         ("no GPU", Tree::new(INTEL, &[ROOT_PORT])),
     ]
 }
