@@ -63,12 +63,18 @@ pub enum BindError {
 pub fn bind(root: &Root, handover: &Handover, kept: bool, writer: &mut dyn Writer) -> Result<(), BindError> {
     let journal = Journal::new(root);
     let _alone = journal.lock()?;
+    let boot_id = journal.boot_id();
+    // Part of it may be bound already, by one that came before: what that one wrote down stays.
+    let former =
+        journal.entries().into_iter().find(|entry| entry.gpu == handover.gpu && entry.boot_id == boot_id);
+    let is_new = |device: &&Device| handover.devices.iter().all(|new| new.address != device.address);
+    let before = former.iter().flat_map(|entry| &entry.devices).filter(is_new).cloned();
     let mut entry = Entry {
         gpu: handover.gpu,
-        boot_id: journal.boot_id(),
+        boot_id,
         holder: Holder::this_process(),
         kept: false,
-        devices: handover.devices.clone(),
+        devices: before.chain(handover.devices.iter().cloned()).collect(),
     };
     journal.save(&entry)?;
     let Err(problem) = handover.devices.iter().try_for_each(|device| bind_one(root, device, writer)) else {
@@ -76,10 +82,13 @@ pub fn bind(root: &Root, handover: &Handover, kept: bool, writer: &mut dyn Write
         entry.kept = kept;
         return if kept { Ok(journal.save(&entry)?) } else { Ok(()) };
     };
-    let left = restore(root, &entry, writer);
+    let left = restore(root, &handover.devices, writer);
     let gpu = handover.gpu;
     if left.is_empty() && !problem.hung {
-        journal.remove(gpu)?;
+        match &former {
+            Some(former) => journal.save(former)?,
+            None => journal.remove(gpu)?,
+        }
         return Err(BindError::PutBack { gpu, problem });
     }
     let left = if left.is_empty() { problem.to_string() } else { join(&left) };
@@ -112,7 +121,7 @@ fn expect(root: &Root, address: PciAddress, driver: Option<&str>) -> Result<(), 
 }
 
 /// Puts every device back, in reverse order, as far as each is not there already.
-fn restore(root: &Root, entry: &Entry, writer: &mut dyn Writer) -> Vec<Problem> {
+fn restore(root: &Root, devices: &[Device], writer: &mut dyn Writer) -> Vec<Problem> {
     let one = |device: &Device| {
         // One that is gone has nothing to get back.
         let Some(now) = sysfs::binding(root, device.address) else { return Ok(()) };
@@ -120,7 +129,7 @@ fn restore(root: &Root, entry: &Entry, writer: &mut dyn Writer) -> Vec<Problem> 
         write_all(device.address, device.releasing(&now), writer)?;
         if somebody_elses { Ok(()) } else { expect(root, device.address, device.driver.as_deref()) }
     };
-    entry.devices.iter().rev().map(one).filter_map(Result::err).collect()
+    devices.iter().rev().map(one).filter_map(Result::err).collect()
 }
 
 fn join(problems: &[Problem]) -> String {
@@ -136,7 +145,7 @@ pub fn release(root: &Root, entry: &Entry, writer: &mut dyn Writer) -> Result<()
     let _alone = journal.lock()?;
     // After a boot nothing is as it was written down.
     if entry.standing(&journal.boot_id()) != Standing::Past {
-        let left = restore(root, entry, writer);
+        let left = restore(root, &entry.devices, writer);
         if !left.is_empty() {
             anyhow::bail!("{} was not given back: {}", entry.gpu, join(&left));
         }

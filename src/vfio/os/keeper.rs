@@ -77,6 +77,7 @@ pub fn keep(gpu: PciAddress) -> Result<()> {
         // SAFETY: no handler is set, so none runs.
         let _ = unsafe { signal(ignored, SigHandler::SigIgn) };
     }
+    super::recover().iter().for_each(|sentence| eprintln!("{sentence}"));
     let root = Root::system();
     let handover = allowed(&super::probe(), gpu, false)?;
     transaction::bind(&root, &handover, false, &mut ChildWriter).map_err(bind_error)?;

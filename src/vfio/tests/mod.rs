@@ -142,6 +142,25 @@ fn killed_at_any_write_of_the_giving_back_the_next_one_ends_it() {
     }
 }
 
+/// Killed on the way, and bound again before anybody gave back: the journal still knows the first former drivers.
+#[test]
+fn a_second_binding_keeps_what_the_first_wrote_down() {
+    for fate in [Fate::Done, Fate::Refused] {
+        let tree = machine();
+        let before = tree.state();
+        let mut kernel = Kernel::with_fate(&tree, 4, Fate::Killed);
+        catch_unwind(AssertUnwindSafe(|| bind(&tree.root(), &handover(&tree), false, &mut kernel)))
+            .unwrap_err();
+        let again = handover(&tree);
+        assert_eq!(again.devices.len(), 3);
+        let done = bind(&tree.root(), &again, false, &mut Kernel::with_fate(&tree, 3, fate));
+        assert_eq!(done.is_ok(), fate == Fate::Done);
+        let [entry] = &entries(&tree)[..] else { panic!() };
+        release(&tree.root(), entry, &mut Kernel::new(&tree)).unwrap();
+        assert_eq!(tree.state(), before);
+    }
+}
+
 #[test]
 fn a_refused_write_undoes_the_ones_before_it() {
     for n in 0..handover_of_before().len() {
