@@ -35,12 +35,16 @@ fn release(address: Option<PciAddress>) -> Result<ExitCode> {
     print(lines.join("\n"))
 }
 
-/// What a launch that was killed left on vfio-pci is given back by whoever comes next and may. Not by the processes
-/// that a binding itself is made of.
+/// What a launch that was killed left on vfio-pci is given back by whoever comes next and may. Not by a process that is
+/// part of another command, of which some are what a binding is made of.
 pub fn recover(command: Option<&Command>) {
     let is_part = matches!(
         command,
-        Some(Command::Gpu(GpuCommand::Keep { .. } | GpuCommand::Write { .. } | GpuCommand::Release { .. }))
+        Some(
+            Command::Gpu(GpuCommand::Keep { .. } | GpuCommand::Write { .. } | GpuCommand::Release { .. })
+                | Command::Proxy { .. }
+                | Command::Gl
+        )
     );
     if !is_part {
         os::recover().iter().for_each(|sentence| eprintln!("{sentence}"));

@@ -91,7 +91,7 @@ pub fn bind(root: &Root, handover: &Handover, kept: bool, writer: &mut dyn Write
         }
         return Err(BindError::PutBack { gpu, problem });
     }
-    let left = if left.is_empty() { problem.to_string() } else { join(&left) };
+    let left = if left.is_empty() { "that write may still happen".to_owned() } else { join(&left) };
     Err(BindError::Left { gpu, problem, left })
 }
 

@@ -164,7 +164,7 @@ check "the card is with vfio-pci still" with_vfio
 told() { vg ps 2>&1 | grep "$gpu is not with the host: a launch was killed; give it back: sudo virtualghost gpu release"; }
 check "the user's next start says how to give it back" told
 swept() { root ps 2>&1 | grep "$gpu was given back to the host"; }
-check "root's next start gives it back" swept
+check "root's next start gives it back" soon swept
 check "to its driver, without a journal" released
 
 refuses "a disk in the card's slot is no part of the card" "shared with ${slow[1]} \(storage controller\)" \

@@ -107,6 +107,9 @@ fn bind_error(error: BindError) -> Error {
     if is_left { error.hint(HOW_TO_GIVE_BACK) } else { error }
 }
 
+/// A QEMU that was killed takes a while to let go of its memory, and then of the GPU.
+const KILLED_QEMUS_END: Duration = Duration::from_secs(3);
+
 const HOW_TO_GIVE_BACK: &str = "give it back: sudo virtualghost gpu release";
 
 /// Gives back by hand, what was bound by hand and what a killed launch left.
@@ -130,7 +133,7 @@ pub fn release(gpu: Option<PciAddress>) -> Result<Vec<PciAddress>> {
     if !free.is_empty() && !geteuid().is_root() {
         return Err(Error::bad_input("binding a driver takes root").hint("sudo virtualghost gpu release"));
     }
-    free.iter().map(|entry| give_back(entry, Duration::ZERO).map(|()| entry.gpu)).collect()
+    free.iter().map(|entry| give_back(entry, KILLED_QEMUS_END).map(|()| entry.gpu)).collect()
 }
 
 /// Waits that long for programs to let go of it.
@@ -161,7 +164,7 @@ pub fn recover() -> Vec<String> {
             let _ = journal.remove(entry.gpu);
             None
         }
-        (Standing::Orphaned, true) => Some(match give_back(entry, Duration::ZERO) {
+        (Standing::Orphaned, true) => Some(match give_back(entry, KILLED_QEMUS_END) {
             Ok(()) => format!("{} was given back to the host: a launch had been killed", entry.gpu),
             Err(error) => error.to_string(),
         }),
