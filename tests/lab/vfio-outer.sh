@@ -186,8 +186,11 @@ check "gpu release brings all back" slow_back
 launch inner
 check "a VM that comes to its prompt" soon has_it
 refuses "gpu release is refused while a VM has it" "a VM has $gpu" root gpu release
-bound_inside() { vg exec inner -- sh -c 'ls -l /sys/bus/pci/drivers/virtio-pci/ /sys/class/drm /proc/asound/cards; cat /proc/asound/cards' | tee $work/inside; grep -q card0 $work/inside && grep -q VirtIO $work/inside; }
-check "in the VM both functions have their drivers: a DRM card and a sound card" soon bound_inside
+bound_inside() {
+    vg exec inner -- sh -c 'cd /sys/bus/virtio/drivers && ls -d virtio_gpu/virtio* virtio_snd/virtio* && ls /sys/class/drm' | tee $work/inside
+    grep -q virtio_gpu $work/inside && grep -q virtio_snd $work/inside && grep -qx card0 $work/inside
+}
+check "in the VM both functions have their drivers, and there is a DRM card" soon bound_inside
 show cat $work/inside
 check "stop ends it" vg stop inner
 check "the card is with its driver again, the journal is gone" soon released
