@@ -64,31 +64,26 @@ pub fn bind(root: &Root, handover: &Handover, kept: bool, writer: &mut dyn Write
     let journal = Journal::new(root);
     let _alone = journal.lock()?;
     let boot_id = journal.boot_id();
-    // Part of it may be bound already, by one that came before: what that one wrote down stays.
+    // Part of it may be bound already, by one that was killed: how it was before, that one wrote down.
     let former =
         journal.entries().into_iter().find(|entry| entry.gpu == handover.gpu && entry.boot_id == boot_id);
-    let is_new = |device: &&Device| handover.devices.iter().all(|new| new.address != device.address);
-    let before = former.iter().flat_map(|entry| &entry.devices).filter(is_new).cloned();
-    let mut entry = Entry {
-        gpu: handover.gpu,
-        boot_id,
-        holder: Holder::this_process(),
-        kept: false,
-        devices: before.chain(handover.devices.iter().cloned()).collect(),
-    };
+    let mut devices = former.as_ref().map_or(Vec::new(), |entry| entry.devices.clone());
+    let is_known = |new: &Device, known: &[Device]| known.iter().any(|device| device.address == new.address);
+    devices
+        .extend(handover.devices.iter().filter(|new| !is_known(new, &devices)).cloned().collect::<Vec<_>>());
+    let mut entry =
+        Entry { gpu: handover.gpu, boot_id, holder: Holder::this_process(), kept: false, devices };
     journal.save(&entry)?;
     let Err(problem) = handover.devices.iter().try_for_each(|device| bind_one(root, device, writer)) else {
         // Only what is whole is kept: of a bind by hand that dies on the way, nothing is.
         entry.kept = kept;
         return if kept { Ok(journal.save(&entry)?) } else { Ok(()) };
     };
-    let left = restore(root, &handover.devices, writer);
+    // All of it, what the one before left, too.
+    let left = restore(root, &entry.devices, writer);
     let gpu = handover.gpu;
     if left.is_empty() && !problem.hung {
-        match &former {
-            Some(former) => journal.save(former)?,
-            None => journal.remove(gpu)?,
-        }
+        journal.remove(gpu)?;
         return Err(BindError::PutBack { gpu, problem });
     }
     let left = if left.is_empty() { "that write may still happen".to_owned() } else { join(&left) };
