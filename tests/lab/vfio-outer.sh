@@ -184,13 +184,13 @@ slow_back() { is "$(drivers "${slow[@]}")" "virtio-pci virtio-pci"; }
 check "gpu release brings all back" slow_back
 
 launch inner
-check "a VM that comes to its prompt" soon has_it
+check "a launch that is let run" soon has_it
 refuses "gpu release is refused while a VM has it" "a VM has $gpu" root gpu release
 bound_inside() {
     vg exec inner -- sh -c 'cd /sys/bus/virtio/drivers && ls -d virtio_gpu/virtio* virtio_snd/virtio* && ls /sys/class/drm' | tee $work/inside
     grep -q virtio_gpu $work/inside && grep -q virtio_snd $work/inside && grep -qx card0 $work/inside
 }
-check "in the VM both functions have their drivers, and there is a DRM card" soon bound_inside
+check "in its VM both functions have their drivers, and there is a DRM card" soon bound_inside
 show cat $work/inside
 check "stop ends it" vg stop inner
 check "the card is with its driver again, the journal is gone" soon released
