@@ -31,7 +31,7 @@ pub mod sysfs;
 pub mod transaction;
 
 pub use facts::{Class, Cpu, Facts, Function, Memlock, Node, Privilege, Use};
-pub use handover::{Device, Handover, Write};
+pub use handover::{Binding, Device, Handover, Write};
 pub use list::{json, table};
 pub use parse::{Mount, bars, mounts, pci_name};
 pub use verdict::{Obstacle, Verdict, examine, locked_bytes};

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests GPU passthrough for real, without a GPU: an outer VM (outer.sh) has an emulated IOMMU (VT-d) and emulated display
 # devices, and EXECUTABLE hands them to inner VMs as a user would. What is checked: vfio-outer.sh.
-# Usage: tests/lab/vfio.sh EXECUTABLE      (TCG in TCG: about ten minutes of one processor)
+# Usage: tests/lab/vfio.sh EXECUTABLE      (TCG in TCG: about a quarter of an hour of one processor)
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=tests/build/check.sh

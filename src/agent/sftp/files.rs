@@ -8,8 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::NixPath;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::libc;
 use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmod, fchmodat, futimens, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, User, fchown, fchownat};
@@ -121,12 +123,26 @@ pub fn make_dir(path: &Path, permissions: Option<u32>) -> io::Result<()> {
 
 /// Renames, unless there is something by the new name.
 pub fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+    match rename_no_replace(from, to) {
         // A file system that can't do both at once.
         Err(Errno::EINVAL) if std::fs::symlink_metadata(to).is_err() => std::fs::rename(from, to),
         Err(Errno::EINVAL) => Err(Errno::EEXIST.into()),
         other => Ok(other?),
     }
+}
+
+/// renameat2(2), by its number: musl has no function for it.
+fn rename_no_replace(from: &Path, to: &Path) -> nix::Result<()> {
+    let at = libc::AT_FDCWD;
+    let renamed = from.with_nix_path(|from| {
+        to.with_nix_path(|to| {
+            // SAFETY: both are strings that live as long as the call.
+            unsafe {
+                libc::syscall(libc::SYS_renameat2, at, from.as_ptr(), at, to.as_ptr(), libc::RENAME_NOREPLACE)
+            }
+        })
+    })??;
+    Errno::result(renamed).map(drop)
 }
 
 /// The absolute path without links and dots; of what does not exist yet, its folder must exist.
