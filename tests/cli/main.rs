@@ -154,3 +154,38 @@ fn a_dry_run_prints_the_plan_and_the_command_line_and_makes_nothing() {
     let left: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["it's, odd"], "something was made");
 }
+
+#[test]
+fn doctor_tells_the_same_to_people_and_programs_and_makes_nothing() {
+    let home = Home::new();
+    let told: serde_json::Value = serde_json::from_str(&stdout(&home.run(&["doctor", "--json"]))).unwrap();
+    let output = home.run(&["doctor"]);
+    let status = match told["state"].as_str().unwrap() {
+        "ok" | "note" => 0,
+        "limited" => 1,
+        _ => 2,
+    };
+    assert_eq!(output.status.code(), Some(status), "{}", stdout(&output));
+    for finding in told["findings"].as_array().unwrap() {
+        let (check, state) = (finding["check"].as_str().unwrap(), finding["state"].as_str().unwrap());
+        let row = format!("{state:<8} {check:<14} ");
+        assert!(stdout(&output).contains(&row), "{row:?} is not in:\n{}", stdout(&output));
+        // What is not as it should be says what to type.
+        assert!(!["limited", "broken"].contains(&state) || finding["fix"].is_string(), "{finding}");
+    }
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "something was made");
+}
+
+#[test]
+fn doctor_goes_on_with_a_configuration_that_stops_everything_else() {
+    let home = Home::new();
+    home.write_config("vcpus = 0\n");
+    let output = home.run(&["doctor"]);
+    let shown = stdout(&output);
+    assert_eq!(output.status.code(), Some(2), "{shown}");
+    assert!(
+        shown.contains("broken   config") && shown.contains("line 1: vcpus must be from 1 to 255"),
+        "{shown}"
+    );
+    assert!(shown.contains("→ correct that line") && shown.contains("vsock"), "{shown}");
+}
