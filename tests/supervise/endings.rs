@@ -101,6 +101,13 @@ fn a_guest_that_floods_loses_nothing_that_matters() {
 }
 
 #[test]
+fn a_guest_has_a_few_sentences_for_the_user_and_no_more() {
+    let notice = "control={\"event\":\"notice\",\"message\":\"a\\u001b[2Jb\"}\\n";
+    let steps = [notice; 20].into_iter().chain(["control={\"event\":\"session-exit\",\"status\":0}\\n"]);
+    assert_eq!(Scene::booted(steps).play().said, ["the guest: ab"; 5]);
+}
+
+#[test]
 fn garbage_on_every_channel_is_passed_over() {
     let end = Scene::booted([
         "qmp=garbage\\n{}\\n[1]\\n{\"event\":\"NEW\"}\\n{\"return\":[]}\\n\\n",
