@@ -129,7 +129,7 @@ fn doctor(json: bool, forget: bool, blobs: &'static Blobs) -> Result<ExitCode> {
     } else {
         print(&report)?
     };
-    Ok(report.exit_code())
+    Ok(ExitCode::from(report.status()))
 }
 
 /// The plan with its reasons, then QEMU's command line as a shell would take it.

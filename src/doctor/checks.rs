@@ -153,11 +153,12 @@ mod tests {
     #[test]
     fn the_worst_finding_is_the_reports() {
         use super::super::Report;
-        let report = |states: &[State]| {
-            Report::new(states.iter().map(|&state| Finding::new("x", state, "y")).collect()).state
+        let status = |states: &[State]| {
+            Report::new(states.iter().map(|&state| Finding::new("x", state, "y")).collect()).status()
         };
-        assert_eq!(report(&[]), State::Ok);
-        assert_eq!(report(&[State::Limited, State::Ok, State::Broken, State::Note]), State::Broken);
-        assert_eq!(report(&[State::Note, State::Limited]), State::Limited);
+        assert_eq!(status(&[]), 0);
+        assert_eq!(status(&[State::Note, State::Ok]), 0);
+        assert_eq!(status(&[State::Note, State::Limited]), 1);
+        assert_eq!(status(&[State::Limited, State::Ok, State::Broken, State::Note]), 2);
     }
 }

@@ -24,7 +24,6 @@ use crate::remote;
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
-use std::process::ExitCode;
 
 /// The worst of a report decides its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -99,13 +98,13 @@ impl Report {
         Self { state, findings }
     }
 
-    /// 0: all good; 1: it works, with limits; 2: nothing can be launched.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self.state {
+    /// The exit status. 0: all good; 1: it works, with limits; 2: nothing can be launched.
+    pub fn status(&self) -> u8 {
+        match self.state {
             State::Ok | State::Note => 0,
             State::Limited => 1,
             State::Broken => 2,
-        })
+        }
     }
 
     pub fn json(&self) -> String {
