@@ -31,9 +31,13 @@ impl Folders {
         self.0.cache_dir().to_owned()
     }
 
-    /// Overlays of running VMs; on disk, since they grow with what a guest writes.
-    pub fn overlay_path(&self) -> PathBuf {
+    /// Overlays of running VMs, a folder for each; on disk, since they grow with what a guest writes.
+    pub fn overlays_path(&self) -> PathBuf {
         self.0.cache_dir().join("overlays")
+    }
+
+    pub fn overlay_path(&self, name: &VmName) -> PathBuf {
+        self.overlays_path().join(name.as_str())
     }
 
     pub fn config_file_path(&self) -> PathBuf {
@@ -88,19 +92,4 @@ pub fn replace(path: &Path, text: &[u8], new: &Path) -> anyhow::Result<()> {
     fs::write(new, text).with_context(|| format!("can't write {}", new.display()))?;
     fault::point(Point::StateWritten);
     fs::rename(new, path).with_context(|| format!("can't write {}", path.display()))
-}
-
-/// Removes what no longer belongs to anybody: overlays whose QEMU was killed between making the file and
-/// unlinking it, a matter of microseconds. One of a live QEMU that old has no name any more (on Windows it
-/// is open, and can't be removed).
-pub fn remove_stale_overlays(folder: &Path) {
-    const OLD: std::time::Duration = std::time::Duration::from_secs(600);
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        // A clock that was set back leaves files of the future; they are as old as that is far away.
-        let age = entry.metadata().and_then(|found| found.modified()).ok();
-        let age = age.map(|time| time.elapsed().unwrap_or_else(|ahead| ahead.duration()));
-        if age.is_some_and(|age| age > OLD) && fs::remove_file(entry.path()).is_ok() {
-            tracing::debug!("removed a left-over overlay: {}", entry.path().display());
-        }
-    }
 }

@@ -5,7 +5,9 @@ use crate::config::{Config, Source};
 use crate::error::{Error, Kind, Result};
 use crate::folders::{self, Folders};
 use crate::host::{Accelerator, HostFacts, Os, Rung};
-use crate::instance::{self, AgentAddress, Files, Home as HomeDisk, Instance, Phase, State, TerminalSize};
+use crate::instance::{
+    self, AgentAddress, Files, Home as HomeDisk, Instance, Overlays, Phase, State, TerminalSize,
+};
 use crate::learnt::Learnt;
 use crate::parts::Parts;
 use crate::plan::{self, AgentLink, GpuMode, Home, Patience, VmSpec, Window};
@@ -44,8 +46,7 @@ pub fn launch(request: Request<'_>) -> Result<ExitCode> {
         HomeDisk::at(folders.home_path(&spec.name)).prepare(size)?;
     }
     let _in_use = parts.install(&spec, folders)?;
-    folders::create_private(&folders.overlay_path())?;
-    folders::remove_stale_overlays(&folders.overlay_path());
+    let _overlays = Overlays::make(&folders.overlays_path(), &spec.name, &folders.vms_path())?;
     let paths = parts.paths(&spec, folders);
     // From here on a request to stop goes to the guest; until here it just ends the program.
     let signals = Signals::install().context("can't take over Ctrl-C")?;

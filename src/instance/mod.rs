@@ -7,12 +7,14 @@
 mod home;
 mod keys;
 mod list;
+mod overlays;
 mod process;
 mod state;
 
 pub use home::Home;
 pub use keys::{HOST_ALIAS, KNOWN_HOSTS, ROOT_KEY, USER_KEY};
 pub use list::{Found, find, list, remove, running, stop};
+pub use overlays::Overlays;
 pub use process::{allow_stop_requests, started as process_started};
 pub use state::{AgentAddress, Phase, State, TerminalSize};
 
