@@ -31,13 +31,9 @@ impl Folders {
         self.0.cache_dir().to_owned()
     }
 
-    /// Overlays of running VMs, a folder for each; on disk, since they grow with what a guest writes.
-    pub fn overlays_path(&self) -> PathBuf {
-        self.0.cache_dir().join("overlays")
-    }
-
-    pub fn overlay_path(&self, name: &VmName) -> PathBuf {
-        self.overlays_path().join(name.as_str())
+    /// The overlay of the VM that this process launches; on disk, since it grows with what a guest writes.
+    pub fn overlay_path(&self) -> PathBuf {
+        self.0.cache_dir().join("overlays").join(std::process::id().to_string())
     }
 
     pub fn config_file_path(&self) -> PathBuf {

@@ -46,7 +46,7 @@ pub fn launch(request: Request<'_>) -> Result<ExitCode> {
         HomeDisk::at(folders.home_path(&spec.name)).prepare(size)?;
     }
     let _in_use = parts.install(&spec, folders)?;
-    let _overlays = Overlays::make(&folders.overlays_path(), &spec.name, &folders.vms_path())?;
+    let _overlays = Overlays::make(&folders.overlay_path())?;
     let paths = parts.paths(&spec, folders);
     // From here on a request to stop goes to the guest; until here it just ends the program.
     let signals = Signals::install().context("can't take over Ctrl-C")?;

@@ -49,7 +49,7 @@ impl Parts {
             kernel: part(&self.kernel, |paths| &paths.kernel),
             rootfs: part(&self.rootfs, |paths| &paths.rootfs),
             qemu: Program { path: part(&self.qemu, |paths| &paths.qemu.program), bundle },
-            overlay_folder: folders.overlay_path(&spec.name),
+            overlay_folder: folders.overlay_path(),
             home: matches!(spec.home, Home::Kept(_)).then(|| folders.home_path(&spec.name)),
             keys: Files::new(&folders.vms_path(), &spec.name).keys_path(),
         }

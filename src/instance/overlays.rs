@@ -1,56 +1,59 @@
-//! Where QEMU puts a VM's throw-away overlay: a folder by the VM's name. QEMU takes the file's name away as soon as it is
-//! open, so a file that is there has lost its QEMU in that very moment, or is about to lose its name; the lock on the
-//! VM's name, which QEMU shares, tells the two apart.
+//! Where QEMU puts a VM's throw-away overlay: a folder for each launch, in the cache. QEMU takes the file's name away as
+//! soon as it is open; a QEMU that was killed just before leaves the file. So each folder has a lock that its launcher
+//! holds, and the next launch removes the folders whose lock is free. (Not the lock on the VM's name: several homes may
+//! share one cache, and each has names of its own.)
 
-use super::{Files, LOCK, try_lock};
 use crate::error::Result;
 use crate::folders;
-use crate::units::VmName;
-use std::fs;
+use anyhow::Context;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// There for as long as this lives, and empty at first.
-pub struct Overlays(PathBuf);
+const LOCK: &str = "lock";
+
+/// There for as long as this lives.
+pub struct Overlays {
+    folder: PathBuf,
+    _locked: File,
+}
 
 impl Overlays {
-    /// Makes the folder of a VM whose name is taken, and removes those of VMs that are gone.
+    /// Makes `folder`, of this process alone, and removes those beside it whose launcher is gone.
     ///
     /// # Errors
     /// It can't be made.
-    pub fn make(overlays: &Path, name: &VmName, vms: &Path) -> Result<Self> {
-        folders::create_private(overlays)?;
-        let own = overlays.join(name.as_str());
-        for entry in fs::read_dir(overlays).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path == own {
-                let _ = fs::remove_dir_all(&path);
-            } else {
-                remove_if_left(&path, vms);
-            }
+    pub fn make(folder: &Path) -> Result<Self> {
+        let all = folder.parent().expect("it is in a folder");
+        folders::create_private(all)?;
+        // One at a time: a folder whose lock is not made yet is not taken for one that is left.
+        let _turn = lock(&all.with_extension("lock"))?;
+        for entry in fs::read_dir(all).into_iter().flatten().flatten() {
+            remove_if_left(&entry.path());
         }
-        folders::create_private(&own)?;
-        Ok(Self(own))
+        folders::create_private(folder)?;
+        Ok(Self { folder: folder.to_owned(), _locked: lock(&folder.join(LOCK))? })
     }
 }
 
 impl Drop for Overlays {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-fn remove_if_left(path: &Path, vms: &Path) {
-    let name = path.file_name().and_then(|name| name.to_str()?.parse::<VmName>().ok());
-    let Some(name) = name else {
-        // Of a version that kept them all in one folder.
-        let _ = fs::remove_file(path);
-        return;
+fn lock(path: &Path) -> Result<File> {
+    let lock = || {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        file.lock().map(|()| file)
     };
-    let lock = Files::new(vms, &name).0.join(LOCK);
-    // Held while the folder goes, so that no start of that VM is in it.
-    let held = try_lock(&lock);
-    if matches!(held, Ok(Some(_))) || !lock.exists() {
-        let _ = fs::remove_dir_all(path);
+    Ok(lock().with_context(|| format!("can't lock {}", path.display()))?)
+}
+
+fn remove_if_left(path: &Path) {
+    let held = File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock_shared().is_err());
+    if !held {
+        // A file is of a version that kept them all in one folder.
+        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     }
 }
 
@@ -61,17 +64,14 @@ mod tests {
     #[test]
     fn what_a_killed_qemu_left_goes_at_the_next_start_and_a_live_ones_stays() {
         let folder = tempfile::tempdir().unwrap();
-        let (overlays, vms) = (folder.path().join("overlays"), folder.path().join("vms"));
-        let lock = |name: &str| {
-            fs::create_dir_all(vms.join(name)).unwrap();
-            try_lock(&vms.join(name).join(LOCK)).unwrap().unwrap()
-        };
-        let _live = lock("live");
-        drop(lock("dead"));
-        for name in ["live", "dead", "ephemeral-1", "own"] {
-            fs::create_dir_all(overlays.join(name)).unwrap();
-            fs::write(overlays.join(name).join("vl.X"), "").unwrap();
+        let overlays = folder.path().join("overlays");
+        let live = Overlays::make(&overlays.join("1")).unwrap();
+        for left in ["2", "3"] {
+            fs::create_dir_all(overlays.join(left)).unwrap();
+            fs::write(overlays.join(left).join("vl.X"), "").unwrap();
         }
+        fs::write(overlays.join("2").join(LOCK), "").unwrap();
+        fs::write(overlays.join("1/vl.Y"), "").unwrap();
         fs::write(overlays.join("vl.X"), "").unwrap();
         let there = || {
             let mut names: Vec<_> =
@@ -79,11 +79,10 @@ mod tests {
             names.sort();
             names
         };
-        let own = Overlays::make(&overlays, &"own".parse().unwrap(), &vms).unwrap();
-        assert_eq!(there(), ["live", "own"]);
-        assert_eq!(fs::read_dir(overlays.join("own")).unwrap().count(), 0);
-        assert!(overlays.join("live/vl.X").exists());
-        drop(own);
-        assert_eq!(there(), ["live"]);
+        let own = Overlays::make(&overlays.join("4")).unwrap();
+        assert_eq!(there(), ["1", "4"]);
+        assert!(overlays.join("1/vl.Y").exists());
+        drop((own, live));
+        assert!(there().is_empty());
     }
 }

@@ -176,7 +176,7 @@ fn vms_share_one_image_and_leave_nothing_behind_however_they_end() {
     assert_gone(&qemus);
     let overlays = Command::new("find")
         .arg(vm::shared_cache().join("virtualghost/overlays"))
-        .args(["-type", "f"])
+        .args(["-type", "f", "-name", "vl.*"])
         .output();
     assert_eq!(overlays.unwrap().stdout, b"", "an overlay was left behind");
     third.wait_until_ready();

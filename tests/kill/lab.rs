@@ -241,7 +241,7 @@ impl Lab {
             let name = relative.file_name().unwrap().to_string_lossy();
             let kept = match relative.parent().unwrap().to_string_lossy().as_ref() {
                 "" => name == "steps" || name == ".config" || name == "ballast",
-                ".cache/virtualghost" => ["changes.lock", "leases.lock"].contains(&&*name),
+                ".cache/virtualghost" => ["changes.lock", "leases.lock", "overlays.lock"].contains(&&*name),
                 ".local/state/virtualghost" => ["ssh-config", "learnt.json"].contains(&&*name),
                 ".local/share/virtualghost/homes" => name.ends_with(".img"),
                 folder if folder.starts_with(".local/state/virtualghost/vms/") => {
