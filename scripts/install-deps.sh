@@ -19,6 +19,7 @@ test_packages=(
     xvfb xauth x11-utils x11-xserver-utils xdotool imagemagick tesseract-ocr # a screen, hands and eyes
     podman buildah                              # make docker-build
     openssh-client rsync                        # the agent's clients
+    libfaketime                                 # the kill matrix: a clock that jumps
     openssl procps sshfs weston                 # make lab
     pacman-package-manager libarchive-tools     # the arch flavour's stub repository
 )

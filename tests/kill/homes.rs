@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -79,6 +80,32 @@ pub fn rows(table: &mut Table) {
         for path in lab.files().iter().filter(|path| !path.starts_with(lab.cache().join("assets"))) {
             File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
         }
+        lab.recovers();
+        Ok(())
+    });
+    table.row("the clock jumps while a VM runs", 1, |_| {
+        let library = Path::new("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1");
+        if !library.exists() {
+            return Err(NotHere("there is no libfaketime".into()));
+        }
+        let lab = Lab::warm();
+        let clock = lab.folder().join("clock");
+        let jump = |offset: &str| fs::write(&clock, offset).unwrap();
+        jump("+0");
+        let mut command = lab.command(&[]);
+        // The launcher's clock alone, and of it the one that can jump: QEMU's environment has none of these.
+        command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", &clock);
+        command.env("FAKETIME_NO_CACHE", "1").env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_RESET", "1");
+        let mut launcher = lab.start(&mut command);
+        launcher.is_ready();
+        for offset in ["+1y", "-1y", "+0"] {
+            jump(offset);
+            std::thread::sleep(Duration::from_millis(700));
+            let listed = lab.output(&["ps"]);
+            assert!(String::from_utf8_lossy(&listed.stdout).contains("ready"), "after {offset}: {listed:?}");
+        }
+        jump("-1y");
+        launcher.stops();
         lab.recovers();
         Ok(())
     });
