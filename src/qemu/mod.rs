@@ -85,14 +85,8 @@ pub const AGENT_PORT: u16 = 22;
 
 /// QEMU's arguments, without the program itself.
 pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> {
-    let switches = [
-        identity(spec, &paths.qemu),
-        machine(spec),
-        boot(spec, paths),
-        lifecycle(spec),
-        channel("console", &channels.console),
-        vec![Switch::plain("-serial", "chardev:console")],
-        channel("control", &channels.control),
+    let parts = [
+        core(spec, paths, channels),
         control_port(),
         root_disk(paths),
         home_disk(paths),
@@ -104,12 +98,18 @@ pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> 
         entropy_and_memory(),
         sandbox(spec),
     ];
-    switches.into_iter().flatten().flat_map(Switch::arguments).collect()
+    parts.into_iter().flatten().flat_map(Switch::arguments).collect()
 }
 
 /// The least that shows whether an accelerator runs a guest: a kernel with a console, and no disk to boot from.
 pub fn trial(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> {
-    let switches = [
+    let parts = [core(spec, paths, channels), vec![Switch::of("-display", "none")], sandbox(spec)];
+    parts.into_iter().flatten().flat_map(Switch::arguments).collect()
+}
+
+/// What every machine has: it boots a kernel, and says how it fares.
+fn core(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<Switch> {
+    [
         identity(spec, &paths.qemu),
         machine(spec),
         boot(spec, paths),
@@ -117,10 +117,8 @@ pub fn trial(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString>
         channel("console", &channels.console),
         vec![Switch::plain("-serial", "chardev:console")],
         channel("control", &channels.control),
-        vec![Switch::of("-display", "none")],
-        sandbox(spec),
-    ];
-    switches.into_iter().flatten().flat_map(Switch::arguments).collect()
+    ]
+    .concat()
 }
 
 fn identity(spec: &VmSpec, qemu: &Program) -> Vec<Switch> {
