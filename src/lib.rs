@@ -15,6 +15,8 @@ pub mod app;
 #[cfg(feature = "launcher")]
 pub mod assets;
 #[cfg(feature = "launcher")]
+pub mod checkpoint;
+#[cfg(feature = "launcher")]
 pub mod cli;
 #[cfg(feature = "launcher")]
 pub mod config;

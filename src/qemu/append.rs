@@ -1,7 +1,7 @@
 //! The kernel's command line (kernel documentation, admin-guide/kernel-parameters; kernel-command-line(7)
 //! of systemd).
 
-use crate::plan::{GpuMode, VmSpec};
+use crate::plan::{GpuMode, Start, VmSpec};
 
 pub fn append(spec: &VmSpec) -> String {
     let mut words: Vec<String> = [
@@ -17,10 +17,14 @@ pub fn append(spec: &VmSpec) -> String {
     ]
     .map(str::to_owned)
     .into();
-    if spec.is_headless() {
+    if spec.headless {
         words.push("virtualghost.headless".to_owned());
     }
-    words.push(format!("systemd.hostname={}", spec.name));
+    match spec.start.value {
+        Start::Boot => words.push(format!("systemd.hostname={}", spec.name)),
+        // Whose it is it learns later.
+        Start::Instant => words.push("virtualghost.checkpoint".to_owned()),
+    }
     words.extend(environment(spec).map(|(name, value)| format!("systemd.setenv={name}={value}")));
     words.join(" ")
 }
