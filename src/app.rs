@@ -13,7 +13,7 @@ use crate::instance;
 use crate::launch::{self, Purpose, Way};
 use crate::learnt::Learnt;
 use crate::parts::{self, Parts};
-use crate::plan::{self, Home, VmSpec, Window};
+use crate::plan::{self, Home, VmSpec};
 use crate::remote;
 use crate::units::VmName;
 use anyhow::Context;
@@ -81,22 +81,20 @@ fn run(args: &RunArgs, blobs: &'static Blobs) -> Result<ExitCode> {
     planned.launch(if shell_here { Purpose::ShellHere } else { Purpose::Session })
 }
 
-/// Nobody looks at the VM while it is made.
 fn warm(args: &WarmArgs, blobs: &'static Blobs) -> Result<ExitCode> {
-    let mut planned = Planned::new(&args.vm, instance::ephemeral_name(), args.ephemeral, blobs)?;
-    let Planned { spec, parts, folders, facts, .. } = &mut planned;
-    let Some(checkpoint) = parts.checkpoint(spec, folders, &facts.machine) else {
-        let hint = "choose another: `virtualghost warm --start instant`, and `start = \"instant\"` in the configuration";
-        return Err(
-            Error::new(Kind::Failed, format!("the next start boots: {}", spec.start.because)).hint(hint)
-        );
-    };
-    spec.window.value = Window::None;
-    folders::os::keep_private();
-    if checkpoint.find().is_none() {
-        planned.launch(Purpose::Checkpoint)?;
+    let planned = Planned::new(&args.vm, instance::ephemeral_name(), args.ephemeral, blobs)?;
+    let Planned { spec, parts, folders, facts, .. } = &planned;
+    match Way::new(parts.checkpoint(spec, folders, &facts.machine), folders) {
+        Way::Boot => {
+            let hint = "choose another: `virtualghost warm --start instant`, and `start = \"instant\"` in the configuration";
+            Err(Error::new(Kind::Failed, format!("the next start boots: {}", spec.start.because)).hint(hint))
+        }
+        Way::Restore { checkpoint, .. } => print(checkpoint),
+        Way::Save { .. } => {
+            folders::os::keep_private();
+            planned.launch(Purpose::Checkpoint)
+        }
     }
-    print(format_args!("the next start is instant; its checkpoint takes {}", assets::mib(checkpoint.bytes())))
 }
 
 /// A launch, decided.

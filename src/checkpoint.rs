@@ -8,13 +8,14 @@
 //! KEY stands for all that a start must have in common with what was saved. What is written to a checkpoint that is being
 //! made lies with the launch's overlay, so that a launch that is killed leaves nothing.
 
-use crate::assets::clean;
+use crate::assets::{self, clean};
 use crate::error::Result;
 use crate::folders;
 use crate::plan::VmSpec;
 use crate::qemu::{self, overlay};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -92,11 +93,6 @@ impl Checkpoint {
         (About::of(&files).ok()? == about).then_some(files)
     }
 
-    /// Bytes that it takes on the disk.
-    pub fn bytes(&self) -> u64 {
-        clean::disk_usage(&self.folder).unwrap_or(0)
-    }
-
     /// Makes the files in `made`, which QEMU has written, the checkpoint, once they are on the disk. The oldest of the
     /// others go; a VM that runs on one has its files open.
     ///
@@ -123,6 +119,14 @@ impl Checkpoint {
     /// It does not start.
     pub fn discard(&self) {
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// What there is to say of one that is there.
+impl fmt::Display for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = clean::disk_usage(&self.folder).unwrap_or(0);
+        write!(f, "the next start is instant; its checkpoint takes {}", assets::mib(bytes))
     }
 }
 

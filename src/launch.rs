@@ -48,10 +48,23 @@ pub enum Purpose {
     Checkpoint,
 }
 
+impl Purpose {
+    /// What is decided for a session, as this purpose needs it.
+    fn suit(self, mut spec: VmSpec) -> VmSpec {
+        if self == Self::Checkpoint {
+            // The guest has a screen, and its terminal on it, all the same.
+            spec.window.value = Window::None;
+            spec.window.because = "nobody looks at a VM that is only saved".to_owned();
+        }
+        spec
+    }
+}
+
 /// # Errors
 /// The name is taken, the parts can't be unpacked, a forced choice failed, or the VM died.
 pub fn launch(request: Request<'_>) -> Result<ExitCode> {
     let Request { mut facts, config, mut spec, parts, folders, learnt, purpose } = request;
+    spec = purpose.suit(spec);
     let launched = Instant::now();
     let instance = Instance::take(&spec.name, &folders.vms_path())?;
     let state = State::new(&spec);
@@ -99,7 +112,15 @@ pub fn launch(request: Request<'_>) -> Result<ExitCode> {
         let end = supervise::run(&launch, &mut status, &signals)?;
         let saved = status.way.finish();
         match end {
-            End::Saved => return saved.map(|()| ExitCode::SUCCESS),
+            End::Saved => {
+                saved?;
+                status
+                    .way
+                    .checkpoint()
+                    .into_iter()
+                    .for_each(|checkpoint| status.shown.say(&checkpoint.to_string()));
+                return Ok(ExitCode::SUCCESS);
+            }
             End::PoweredOff { .. } | End::Stopped { .. } => {
                 if let Err(e) = saved {
                     tracing::warn!("the next start is not instant: {e}");
@@ -110,11 +131,11 @@ pub fn launch(request: Request<'_>) -> Result<ExitCode> {
             End::RungFailed { failure, because, .. } => {
                 let rung = rung(failure, &spec);
                 if failure == Failure::Checkpoint {
-                    status.way.discard();
+                    status.way.checkpoint().into_iter().for_each(Checkpoint::discard);
                 }
                 facts = facts.without(rung, &because);
                 status.fallen.push((rung, because.clone()));
-                let lower = plan::plan(&facts, config, &spec.name, spec.home)?;
+                let lower = purpose.suit(plan::plan(&facts, config, &spec.name, spec.home)?);
                 status.say(&format!("{rung} does not work here: {because}; {}", instead(&spec, &lower)));
                 spec = lower;
             }
@@ -213,6 +234,7 @@ impl Status for Told<'_> {
 
     fn saved(&mut self) {
         self.way.publish();
+        self.learn();
     }
 
     fn ending(&mut self) {
@@ -297,10 +319,10 @@ impl Way {
         published.map_or(Ok(()), |done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     }
 
-    /// It does not start.
-    fn discard(&self) {
-        if let Self::Restore { checkpoint, .. } = self {
-            checkpoint.discard();
+    fn checkpoint(&self) -> Option<&Checkpoint> {
+        match self {
+            Self::Boot => None,
+            Self::Save { checkpoint, .. } | Self::Restore { checkpoint, .. } => Some(checkpoint),
         }
     }
 }

@@ -104,7 +104,8 @@ fn become_own(entry: &Entry) -> io::Result<()> {
     nix::unistd::sethostname(&entry.host_name)?;
     let mut id = [0; 16];
     File::open("/dev/urandom").and_then(|mut random| io::Read::read_exact(&mut random, &mut id))?;
-    let own = MACHINE_IDS.iter().find(|path| Path::new(path).exists()).expect("an empty one comes with the image");
+    let own =
+        MACHINE_IDS.iter().find(|path| Path::new(path).exists()).expect("an empty one comes with the image");
     fs::write(own, format!("{:032x}\n", u128::from_be_bytes(id)))?;
     DirBuilder::new().mode(0o700).recursive(true).create(CREDENTIALS)?;
     for (name, text) in &entry.credentials {

@@ -1,6 +1,7 @@
 //! Real VMs, seen from outside: under Xvfb, by what can be read on the screen and on the guest's console.
 //! Needs an executable with its assets inside, and a minute a test under TCG: `make test` and `make lab`.
 
+mod instant;
 mod remote;
 mod screen;
 mod vm;

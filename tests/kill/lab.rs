@@ -112,6 +112,8 @@ impl Lab {
         // One that QEMU gets, too: by it the processes are found.
         command.env("XDG_KILL_LAB", self.folder());
         command.env("VIRTUALGHOST_HOME_SIZE", "64").env("VIRTUALGHOST_ACCEL", "tcg");
+        // The payload's guest knows no checkpoint.
+        command.env("VIRTUALGHOST_START", "boot");
         command.env("VIRTUALGHOST_POWEROFF_TIMEOUT", "1").stdin(Stdio::null())
     }
 
