@@ -70,7 +70,7 @@ $(AGENT): scripts/build-agent.sh $(COMMON) Cargo.toml Cargo.lock src/lib.rs src/
 $(ROOTFS): scripts/build-rootfs.sh $(wildcard scripts/rootfs/*) $(COMMON) $(SETTINGS) $(AGENT) $(shell find assets/guest -type f)
 	FLAVOUR='$(FLAVOUR)' GHOSTTY='$(GHOSTTY)' \
 	    $(if $(filter arch,$(FLAVOUR)),scripts/docker-build.sh $(BUILD) rootfs,scripts/build-rootfs.sh $(@D))
-$(QEMU): scripts/package-qemu.sh scripts/qemu-bundle.conf assets/qemu/window.c $(COMMON)
+$(QEMU): scripts/package-qemu.sh $(wildcard scripts/qemu/*) scripts/qemu-bundle.conf $(wildcard assets/qemu/*) $(COMMON)
 	scripts/package-qemu.sh $(@D)
 
 # Tests, from the cheapest to the dearest.
@@ -80,7 +80,7 @@ lint: deps-test ## Formatting, clippy, shellcheck, the crates' licences
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --all-targets --no-default-features --features agent -- -D warnings
-	shellcheck -x scripts/*.sh scripts/rootfs/*.sh tests/build/*.sh tests/kill/*.sh tests/lab/*.sh .ci/run
+	shellcheck -x scripts/*.sh scripts/qemu/*.sh scripts/rootfs/*.sh tests/build/*.sh tests/kill/*.sh tests/lab/*.sh .ci/run
 	scripts/check-licences.sh
 	scripts/check-dependencies.sh
 	scripts/check-specification.sh

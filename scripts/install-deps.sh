@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the build and the tests need, if any is missing; the one list of them.
+# Installs the packages that the build and the tests need, if any is missing; the one list of them. On macOS and Windows
+# the guest is not built and the tests that need Debian do not run, so what a release needs there.
 # Usage: scripts/install-deps.sh [build|test]...   (default: both). Needs root or sudo only if something is missing.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -23,6 +24,22 @@ test_packages=(
     openssl procps sshfs weston                 # make lab
     pacman-package-manager libarchive-tools     # the arch flavour's stub repository
 )
+
+brew_packages=(bash coreutils findutils flock gnu-sed gnu-tar grep jq make qemu zstd)
+msys2_packages=(make tar zstd util-linux mingw-w64-ucrt-x86_64-{binutils,jq,qemu,angleproject})
+
+case $(uname -s) in
+Darwin)
+    for p in "${brew_packages[@]}"; do
+        brew list --versions "$p" >/dev/null || brew install --quiet "$p" || die "brew could not install $p"
+    done
+    exit 0
+    ;;
+MSYS_NT* | MINGW*)
+    pacman -S --needed --noconfirm "${msys2_packages[@]}" >&2 || die "pacman could not install: ${msys2_packages[*]}"
+    exit 0
+    ;;
+esac
 
 packages=()
 (($#)) || set -- build test

@@ -9,8 +9,17 @@ export LC_ALL=C.UTF-8
 # Every timestamp that a build writes: fixed, so that equal inputs give equal bytes.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1767225600}
 
+# macOS has bash 3 and BSD's tools. The scripts want bash 4 and GNU's, which Homebrew has.
+if [[ $OSTYPE == darwin* ]]; then
+    for gnu in {/usr/local,/opt/homebrew}/opt/{coreutils,findutils,gnu-sed,gnu-tar,grep}/libexec/gnubin; do
+        [ ! -d "$gnu" ] || PATH=$gnu:$PATH
+    done
+fi
+
 say() { printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2; }
 die() { say "error: $*"; exit 1; }
+
+((BASH_VERSINFO[0] >= 4)) || die "bash $BASH_VERSION is too old. Type: brew install bash, and open a new shell"
 
 # need COMMAND...: refuses to start without them, and says what to type.
 need() {
@@ -22,6 +31,16 @@ need() {
 # as_root COMMAND...: directly as root, else in a user namespace where we are root. Nothing is mounted.
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else unshare --map-root-user --map-auto "$@"; fi
+}
+
+# guest_arch: x86_64 or aarch64, as the guest's and QEMU's names have it: ARCH=, else this machine's.
+guest_arch() {
+    local arch=${ARCH:-$(uname -m)}
+    case $arch in
+    x86_64 | aarch64) echo "$arch" ;;
+    arm64) echo aarch64 ;;
+    *) die "no guest is made for $arch (x86_64, aarch64)" ;;
+    esac
 }
 
 # inputs_key ITEM...: one sha256 over the named files, folders (every file below, with its mode) and
