@@ -89,6 +89,7 @@ test-build: deps-test build
 	tests/build/licences.sh
 	tests/build/kernel.sh
 	tests/build/qemu-bundle.sh $(BUILD)/qemu
+	tests/build/qemu-other.sh
 	tests/build/rootfs.sh $(BUILD)/rootfs
 	tests/build/ghostty.sh
 	tests/build/arch.sh
@@ -120,6 +121,7 @@ lab: test ## The long tests too
 	CARGO='$(CARGO)' scripts/fuzz.sh 120
 	$(kill_matrix) long
 	tests/build/rootfs.sh --rebuild
+	tests/build/qemu-other.sh --mutants
 	LAB=1 tests/build/docker.sh
 	tests/lab/ladder.sh $(EXECUTABLE)
 	tests/lab/remote.sh $(EXECUTABLE)

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes a relocatable QEMU: a folder with the program, its libraries, modules and firmware, the licences in share/doc,
 # and manifest.json, which says where the program, modules and firmware are.
-# Usage: [QEMU=/path/to/qemu-system-ARCH] scripts/package-qemu.sh OUT
+# Usage: [ARCH=x86_64|aarch64] [QEMU=/path/to/qemu-system-ARCH] scripts/package-qemu.sh OUT
+# ARCH is the guest's; QEMU itself is for this machine.
 #
 # scripts/qemu-bundle.conf says what goes in. What differs from system to system is in scripts/qemu/{linux,macos,windows}.sh,
 # whose headers say which QEMU is taken where none is given. Such a part sets:
-#   emulator, program      the program's name, and where it lies in the bundle
+#   program                where QEMU lies in the bundle; its name is in emulator
 #   libraries, modules_in  the folders of the libraries and of QEMU's modules in the bundle
 #   module_suffix          how a module's name ends
 #   licence_names          find's expression for a file that is a licence
@@ -132,8 +133,8 @@ build() {
     chmod 755 "$bundle/$program"
 
     for name in "${!packages[@]}"; do printf '%s\t%s\n' "$name" "${packages[$name]}"; done | sort |
-        jq -Rn --arg version "$version" --arg program "$program" --arg modules "$modules_in" \
-            '{component: "qemu", version: $version, program: $program, modules: $modules, data: "share/qemu",
+        jq -Rn --arg version "$version" --arg arch "$ARCH" --arg program "$program" --arg modules "$modules_in" \
+            '{component: "qemu", version: $version, $arch, $program, modules: $modules, data: "share/qemu",
             packages: ([inputs / "\t" | {(.[0]): .[1]}] | add // {})}' >"$bundle/manifest.json"
     find "$bundle" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 }
@@ -145,10 +146,10 @@ Darwin) os=macos ;;
 MSYS_NT* | MINGW*) os=windows ;;
 *) die "QEMU can be packaged on Linux, on macOS, and on Windows in MSYS2's shell; this is $(uname -s)" ;;
 esac
-arch=$(guest_arch)
+emulator=qemu-system-$ARCH
 # shellcheck source=scripts/qemu/linux.sh
 . "$REPO/scripts/qemu/$os.sh"
 choose_source
 key=$(inputs_key "$REPO/scripts/package-qemu.sh" "$REPO/scripts/qemu/$os.sh" "$REPO/scripts/qemu-bundle.conf" "${sources[@]}" \
-    ${system_qemu:+"=$system_qemu" "$system_qemu"})
+    "=$ARCH" ${system_qemu:+"=$system_qemu" "$system_qemu"})
 cached qemu "$key" "$1" build

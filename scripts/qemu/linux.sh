@@ -4,24 +4,28 @@
 #
 # Where a Debian archive is known to apt, QEMU is taken from bookworm and its backports, whatever this
 # system is (so glibc 2.36 is the oldest host); packages are unpacked in a temporary folder, none is installed.
-# Elsewhere, or with QEMU=/path/to/qemu-system-x86_64, from the QEMU of this system.
+# Elsewhere, or with QEMU=/path/to/qemu-system-ARCH, from the QEMU of this system.
 #
 # The libraries are found by following DT_NEEDED; each object gets a RUNPATH of its own relative to itself, because
 # unlike RPATH, RUNPATH does not count for a library's libraries.
 #
-# Run it as: QEMU_MODULE_DIR=OUT/lib/qemu OUT/bin/qemu-system-x86_64 -L OUT/share/qemu …
+# Run it as: QEMU_MODULE_DIR=OUT/lib/qemu OUT/bin/qemu-system-ARCH -L OUT/share/qemu …
 # With `-display gtk` also, so that GTK neither depends on the host's files nor loads plugins made for another GTK:
 #   FONTCONFIG_FILE=OUT/share/fonts/fonts.conf GIO_MODULE_DIR=OUT/share/none GDK_PIXBUF_MODULE_FILE=/dev/null
 #   GSETTINGS_BACKEND=memory GTK_THEME=Adwaita NO_AT_BRIDGE=1, and GTK_MODULES, GTK_PATH, GTK_IM_MODULE_FILE unset.
 
 need patchelf cc nm strip jq
-emulator=qemu-system-x86_64 program=bin/qemu-system-x86_64
+program=bin/$emulator
 libraries=lib modules_in=lib/qemu module_suffix=.so
 licence_names=(-name copyright -o -path '*/licenses/*')
 sources=("$REPO/assets/qemu/window.c")
 remedy="Install the package that has it."
 
-roots=(qemu-system-x86 qemu-system-gui qemu-system-modules-opengl qemu-system-common qemu-system-data seabios)
+case $ARCH in
+x86_64) roots=(qemu-system-x86 seabios) ;;
+aarch64) roots=(qemu-system-arm) ;;
+esac
+roots+=(qemu-system-gui qemu-system-modules-opengl qemu-system-common qemu-system-data)
 plain_roots=(fonts-dejavu-core base-files) # the latter has the texts of the licences that the others only name
 # Dependencies not worth a download: they hold no library that we take.
 skipped='^lib(llvm|z3|icu|perl|db5|gl1-mesa-dri|glx-mesa|gtk-3-common|x11-data)|-(data|common|modules)$'
@@ -60,7 +64,7 @@ debian_files() {
         dpkg-deb -x "$deb" "$dir/$package"
         dpkg-deb -f "$deb" Version >"$dir/$package/version"
     done
-    version=$(sed 's/^[0-9]*://; s/[^0-9.].*//' "$dir/qemu-system-x86/version")
+    version=$(sed 's/^[0-9]*://; s/[^0-9.].*//' "$dir/${roots[0]}/version")
     while IFS= read -r path; do
         : "${located[${path##*/}]:=$path}"
     done < <(find "$dir"/*/usr/{bin,lib,share/{qemu,seabios,fonts}} "$dir"/*/lib \
@@ -72,7 +76,7 @@ system_files() {
     local name path prefix
     prefix=$(dirname "$(dirname "$system_qemu")")
     while read -r name path; do : "${located[$name]:=$path}"; done < <(
-        PATH=$PATH:/sbin ldconfig -p | sed -n 's/^\s*\(\S*\) (.*x86-64.*) => \(.*\)/\1 \2/p')
+        PATH=$PATH:/sbin ldconfig -p | sed -nE 's/^\s*(\S*) \(.*(x86-64|AArch64).*\) => (.*)/\1 \3/p')
     # What lies beside the program counts more: a QEMU in a folder of its own may have its own libraries.
     while IFS= read -r path; do located[${path##*/}]=$path; done < <(
         {

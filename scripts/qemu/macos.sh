@@ -6,13 +6,11 @@
 # signed anew, as any change breaks the signature that Apple Silicon asks for: libraries first, the program last, with
 # the entitlement that HVF needs. The signature is ad hoc, so equal bytes give equal bundles, and no key is needed.
 
-macos_arch() { if [ "$arch" = aarch64 ]; then echo arm64; else echo "$arch"; fi; }
-
 need jq
 for tool in otool install_name_tool codesign lipo; do
     command -v $tool >/dev/null || die "not installed: $tool. Type: xcode-select --install"
 done
-emulator=qemu-system-$arch program=bin/$emulator
+program=bin/$emulator
 libraries=lib modules_in=lib/qemu module_suffix=.dylib
 licence_names=(-iname 'LICEN[CS]E*' -o -iname 'COPYING*' -o -iname 'NOTICE*')
 entitlements=$REPO/assets/qemu/entitlements.plist
@@ -20,7 +18,7 @@ sources=("$entitlements")
 remedy="Type: brew reinstall qemu, or say QEMU=/path/to/$emulator"
 
 choose_source() {
-    local is
+    local is wanted=${HOST_ARCH/aarch64/arm64}
     if [ -n "${QEMU:-}" ]; then
         system_qemu=$(realpath -e "$QEMU") || die "QEMU=$QEMU is no file"
     else
@@ -30,8 +28,8 @@ choose_source() {
         system_qemu=$(realpath "$system_qemu")
     fi
     is=$(lipo -archs "$system_qemu") || die "$system_qemu is no program of macOS. $remedy"
-    [[ " $is " == *" $(macos_arch) "* ]] ||
-        die "$system_qemu is for $is, and $(macos_arch) is wanted: a Homebrew for the other kind of Mac? Say QEMU=/path/to/$emulator"
+    [[ " $is " == *" $wanted "* ]] ||
+        die "$system_qemu is for $is, and $wanted is wanted: a Homebrew for the other kind of Mac? Say QEMU=/path/to/$emulator"
 }
 
 find_files() {

@@ -8,7 +8,8 @@
 # scripts/qemu-bundle.conf.
 
 need jq objdump cygpath pacman
-emulator=qemu-system-$arch.exe program=bin/$emulator
+emulator+=.exe
+program=bin/$emulator
 libraries=bin modules_in=lib/qemu module_suffix=.dll
 licence_names=(-type f) # in a folder for licences
 sources=()
