@@ -23,10 +23,12 @@ test_packages=(
     libfaketime                                 # the kill matrix: a clock that jumps
     openssl procps sshfs weston                 # make lab
     pacman-package-manager libarchive-tools     # the arch flavour's stub repository
+    # the install files, each looked at by its own system's tool
+    lintian makepkg ruby desktop-file-utils libxml2-utils librsvg2-bin osslsigncode python3-yaml python3-jsonschema
 )
 
 brew_packages=(bash coreutils findutils flock gnu-sed gnu-tar grep jq make qemu zstd)
-msys2_packages=(make tar zstd util-linux mingw-w64-ucrt-x86_64-{binutils,jq,qemu,angleproject})
+msys2_packages=(make tar zstd util-linux mingw-w64-ucrt-x86_64-{angleproject,binutils,gcc,jq,osslsigncode,qemu,rust})
 
 case $(uname -s) in
 Darwin)

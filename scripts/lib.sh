@@ -19,7 +19,7 @@ fi
 say() { printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
-((BASH_VERSINFO[0] >= 4)) || die "bash $BASH_VERSION is too old. Type: brew install bash, and open a new shell"
+((BASH_VERSINFO[0] >= 4)) || [ "${0##*/}" = install-deps.sh ] || die "bash $BASH_VERSION is too old. Type: scripts/install-deps.sh build, and open a new shell"
 
 # This machine's architecture, and the guest's: ARCH=x86_64 or aarch64, this machine's if it is not said.
 HOST_ARCH=$(uname -m)
@@ -142,4 +142,28 @@ private_apt() {
         -o "APT::Architecture=$arch" -o "APT::Architectures::=$arch" -o Acquire::Check-Valid-Until=false
         -o Acquire::Languages=none -o APT::Sandbox::User=root -o APT::Install-Recommends=false)
     apt-get "${apt_opts[@]}" -qq update || die "apt could not read $* from the archive in $dir/sources.list"
+}
+
+# project_version: as Cargo.toml has it.
+project_version() { sed -n '/^\[package\]/,/^\[[^p]/s/^version = "\(.*\)"$/\1/p' "$REPO/Cargo.toml"; }
+
+# platform: the system and architecture of this machine, as the names of release files have them.
+platform() {
+    case $(uname -s) in
+    Linux) printf 'linux-%s\n' "$HOST_ARCH" ;;
+    Darwin) printf 'macos-%s\n' "$HOST_ARCH" ;;
+    MSYS_NT* | MINGW*) printf 'windows-%s\n' "$HOST_ARCH" ;;
+    *) die "no release is made on $(uname -s)" ;;
+    esac
+}
+
+# program_suffix PLATFORM: how a program's name ends.
+program_suffix() { case $1 in windows-*) echo .exe ;; esac; }
+
+# dated_tar FILE FOLDER NAME...: a .tar.gz of names in a folder, the same for the same content.
+dated_tar() {
+    local file=$1 folder=$2
+    shift 2
+    tar -C "$folder" --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime="@$SOURCE_DATE_EPOCH" \
+        -cf - "$@" | gzip -9n >"$file"
 }

@@ -130,6 +130,7 @@ macos_world() {
 # Every name in every object is macOS's own or relative to it, and the file is there.
 names_resolve() {
     local object name bad=0
+    [ -d "$work/mac/bin" ] || bad=1
     while IFS= read -r object; do
         while IFS= read -r name; do
             case $name in
@@ -146,6 +147,7 @@ names_resolve() {
 # In the log the last word about each object is codesign's, and the program's is the last of all.
 signed_after_changes() {
     local object bad=0
+    [ -d "$work/mac/bin" ] || bad=1
     while IFS= read -r object; do
         grep -E "^(install_name_tool|codesign --force) .*/${object##*/}\$" "$log" | tail -1 | grep -q '^codesign --force --sign - ' ||
             { echo "$object was changed after it was signed, or never signed"; bad=1; }
@@ -304,7 +306,7 @@ windows() {
 
 others() {
     rm -rf "$stubs"
-    command_stub uname <<<'case $1 in -m) echo amd64 ;; *) echo FreeBSD ;; esac'
+    command_stub uname <<<'case $1 in -m) echo x86_64 ;; *) echo FreeBSD ;; esac'
     refuses 'another system is told what can be done where' 'this is FreeBSD' bundle other
     command_stub uname <<<'case $1 in -m) echo riscv64 ;; *) echo Darwin ;; esac'
     refuses 'a machine without a guest is told so' 'no guests for ARCH=riscv64' bundle other
