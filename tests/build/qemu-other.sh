@@ -13,6 +13,12 @@
 # shellcheck source=tests/build/check.sh
 . "$REPO/tests/build/check.sh"
 need jq
+# A mutant's run ends where it is noticed.
+fail() {
+    failed=$((failed + 1))
+    echo "FAILED: $*"
+    if [ -n "${UNTIL:-}" ] && [[ $* == "$UNTIL"* ]]; then exit 1; fi
+}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 tree=${TREE:-$REPO} # the scripts under test: a broken copy, for the mutants
@@ -322,7 +328,7 @@ mutant() {
     cp -r "$REPO/assets/qemu" "$copy/assets/"
     sed -i -E "$3" "$copy/scripts/$2"
     ! cmp -s "$copy/scripts/$2" "$REPO/scripts/$2" || { fail "mutant: '$3' changes nothing in $2" && return; }
-    refuses "noticed: $3 ($2)" "FAILED: $1" env TREE="$copy" bash "$REPO/tests/build/qemu-other.sh" "$part"
+    refuses "noticed: $3 ($2)" "FAILED: $1" env TREE="$copy" UNTIL="$1" bash "$REPO/tests/build/qemu-other.sh" "$part"
 }
 
 mutants() {
