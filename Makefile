@@ -84,12 +84,12 @@ $(KERNEL) $(ROOTFS) &: FORCE # it may be an older file than the guest that is th
 else
 $(KERNEL): scripts/build-kernel.sh scripts/check-kernel-config.sh $(COMMON) $(wildcard docker/kernel/*)
 	$(if $(APT),scripts/build-kernel.sh $(@D),scripts/docker-build.sh $(BUILD) kernel)
+$(AGENT): scripts/build-agent.sh $(COMMON) Cargo.toml Cargo.lock src/lib.rs src/bin/ghostly-agent.rs $(shell find src/agent -type f)
+	CARGO='$(CARGO)' scripts/build-agent.sh $(@D)
 $(ROOTFS): scripts/build-rootfs.sh $(wildcard scripts/rootfs/*) $(COMMON) $(SETTINGS) $(AGENT) $(shell find assets/guest -type f)
 	FLAVOUR='$(FLAVOUR)' GHOSTTY='$(GHOSTTY)' \
 	    $(if $(filter arch,$(FLAVOUR)),scripts/docker-build.sh $(BUILD) rootfs,scripts/build-rootfs.sh $(@D))
 endif
-$(AGENT): scripts/build-agent.sh $(COMMON) Cargo.toml Cargo.lock src/lib.rs src/bin/ghostly-agent.rs $(shell find src/agent -type f)
-	CARGO='$(CARGO)' scripts/build-agent.sh $(@D)
 $(QEMU): scripts/package-qemu.sh $(wildcard scripts/qemu/*) scripts/qemu-bundle.conf $(wildcard assets/qemu/*) $(COMMON)
 	scripts/package-qemu.sh $(@D)
 
@@ -109,11 +109,11 @@ test-build: deps-test build
 	tests/build/licences.sh
 	tests/build/kernel.sh
 	tests/build/qemu-bundle.sh $(BUILD)/qemu
-	tests/build/qemu-other.sh
 	tests/build/rootfs.sh $(BUILD)/rootfs
 	tests/build/ghostty.sh
 	tests/build/arch.sh
 	tests/build/docker.sh
+	tests/build/qemu-other.sh
 	CARGO='$(CARGO)' tests/build/packaging.sh
 
 boot_test = VIRTUALGHOST_EXECUTABLE=$(abspath $(EXECUTABLE)) $(CARGO) test --test boot -- --test-threads=1 --nocapture

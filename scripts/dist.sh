@@ -9,7 +9,7 @@
 [ $# = 2 ] || die "usage: scripts/dist.sh BUILD OUT"
 cargo=${CARGO:-cargo}
 need "$cargo" jq sha256sum
-build=$1 out=$2
+build=$(realpath "$1") out=$2
 platform=$(platform)
 program=virtualghost$(program_suffix "$platform")
 target=${CARGO_TARGET_DIR:-$REPO/target}/dist
@@ -22,7 +22,7 @@ flags="--remap-path-prefix=$(as_here "$target")=/target --remap-path-prefix=$(as
 c_flags="-ffile-prefix-map=$(as_here "$target")=/target -ffile-prefix-map=$(as_here "$cargo_home")=/cargo"
 case $platform in windows-*) flags+=" -C target-feature=+crt-static" ;; esac
 RUSTFLAGS="${RUSTFLAGS:-} $flags" CFLAGS="${CFLAGS:-} $c_flags" VIRTUALGHOST_ZSTD_LEVEL=19 \
-    "$cargo" build --release --locked --manifest-path "$REPO/Cargo.toml" --bin virtualghost --target-dir "$target"
+    VIRTUALGHOST_ASSETS=$(as_here "$build") "$cargo" build --release --locked --manifest-path "$REPO/Cargo.toml" --bin virtualghost --target-dir "$target"
 
 mkdir -p "$out"
 cp "$target/release/$program" "$out/$program"

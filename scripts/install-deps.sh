@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Installs the packages that the build and the tests need, if any is missing; the one list of them. On macOS and Windows
-# the guest is not built and the tests that need Debian do not run, so what a release needs there.
+# Installs the Debian packages that the build and the tests need, if any is missing; the one list of them.
 # Usage: scripts/install-deps.sh [build|test]...   (default: both). Needs root or sudo only if something is missing.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -27,6 +26,7 @@ test_packages=(
     lintian makepkg ruby desktop-file-utils libxml2-utils librsvg2-bin osslsigncode python3-yaml python3-jsonschema
 )
 
+# On macOS and Windows no guest is built and no test that needs Debian runs: what a release takes there.
 brew_packages=(bash coreutils findutils flock gnu-sed gnu-tar grep jq make qemu zstd)
 msys2_packages=(make tar zstd util-linux mingw-w64-ucrt-x86_64-{angleproject,binutils,gcc,jq,osslsigncode,qemu,rust})
 

@@ -19,8 +19,6 @@ fi
 say() { printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
-((BASH_VERSINFO[0] >= 4)) || [ "${0##*/}" = install-deps.sh ] || die "bash $BASH_VERSION is too old. Type: scripts/install-deps.sh build, and open a new shell"
-
 # This machine's architecture, and the guest's: ARCH=x86_64 or aarch64, this machine's if it is not said.
 HOST_ARCH=$(uname -m)
 HOST_ARCH=${HOST_ARCH/arm64/aarch64} # as macOS has it
@@ -51,6 +49,8 @@ need() {
     for c in "$@"; do command -v "$c" >/dev/null || missing+=("$c"); done
     ((${#missing[@]} == 0)) || die "not installed: ${missing[*]}; run: scripts/install-deps.sh"
 }
+
+((BASH_VERSINFO[0] >= 4)) || [ "${0##*/}" = install-deps.sh ] || die "bash $BASH_VERSION is too old. Type: scripts/install-deps.sh build, and open a new shell"
 
 # as_root COMMAND...: directly as root, else in a user namespace where we are root. Nothing is mounted.
 as_root() {
