@@ -18,8 +18,9 @@ target=${CARGO_TARGET_DIR:-$REPO/target}/dist
 as_here() { case $platform in windows-*) cygpath -w "$1" ;; *) printf '%s\n' "$1" ;; esac; }
 
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
-flags="--remap-path-prefix=$(as_here "$target")=/target --remap-path-prefix=$(as_here "$REPO")=/src --remap-path-prefix=$(as_here "$cargo_home")=/cargo"
-c_flags="-ffile-prefix-map=$(as_here "$target")=/target -ffile-prefix-map=$(as_here "$cargo_home")=/cargo"
+# Where two fit, the last one counts.
+flags="--remap-path-prefix=$(as_here "$cargo_home")=/cargo --remap-path-prefix=$(as_here "$REPO")=/src --remap-path-prefix=$(as_here "$target")=/target"
+c_flags="-ffile-prefix-map=$(as_here "$cargo_home")=/cargo -ffile-prefix-map=$(as_here "$target")=/target"
 case $platform in windows-*) flags+=" -C target-feature=+crt-static" ;; esac
 RUSTFLAGS="${RUSTFLAGS:-} $flags" CFLAGS="${CFLAGS:-} $c_flags" VIRTUALGHOST_ZSTD_LEVEL=19 \
     VIRTUALGHOST_ASSETS=$(as_here "$build") "$cargo" build --release --locked --manifest-path "$REPO/Cargo.toml" --bin virtualghost --target-dir "$target"

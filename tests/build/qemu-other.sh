@@ -59,7 +59,7 @@ manifest() { jq -e "$2" "$work/$1/manifest.json"; }
 logged() { grep -F -- "$1" "$log"; }
 not_there() { [ ! -e "$1" ] && [ ! -L "$1" ]; }
 same() { diff <(printf '%s\n' "$2") <(printf '%s\n' "$1"); }
-all_files_are_from() { ! find "$1" -newermt "@$SOURCE_DATE_EPOCH" | grep . && ! find "$1" ! -newermt "@$((SOURCE_DATE_EPOCH - 1))" | grep .; }
+all_are_dated() { same "$(find "$1" -printf '%T@\n' | sort -u)" "$SOURCE_DATE_EPOCH.0000000000"; }
 
 ### macOS
 
@@ -191,7 +191,7 @@ macos() {
     check 'macOS: no firmware for an aarch64 guest' same "$(ls "$work/mac/share/qemu")" ''
     check 'macOS: licences are there' same "$(cat "$work"/mac/share/doc/{qemu/COPYING,glib/LICENSE.txt,gettext/COPYING})" "$(printf 'GPL\nLGPL\nGPL')"
     check 'macOS: where none is found, it says so' grep -q 'fat 1.0: its licence is told by' "$work/mac/share/doc/fat/copyright"
-    check 'macOS: every time stamp is fixed' all_files_are_from "$work/cache-mac/"*/bin
+    check 'macOS: every time stamp is fixed' all_are_dated "$work"/cache-mac/qemu/*/bin
     check 'macOS: the second time it is the cache that gives it' bundle mac
     check 'macOS: ... and no tool is called' same "$(grep -c '^install_name_tool' "$log")" 0
     was=$work/mac-before && mv "$work/mac" "$was"
@@ -285,7 +285,7 @@ windows() {
     check 'Windows: the firmware is there' same "$(ls "$work/win/share/qemu")" \
         "$(printf '%s\n' bios-256k.bin kvmvapic.bin linuxboot_dma.bin pvh.bin)"
     check 'Windows: licences are there' same "$(cat "$work"/win/share/doc/*/{COPYING,LGPL} 2>/dev/null)" "$(printf 'GPL\nLGPL')"
-    check 'Windows: every time stamp is fixed' all_files_are_from "$work/cache-win/"*/bin
+    check 'Windows: every time stamp is fixed' all_are_dated "$work"/cache-win/qemu/*/bin
     was=$work/win-before && mv "$work/win" "$was"
     check 'Windows: made twice, ...' again win
     check 'Windows: ... it is the same' diff -r "$was" "$work/win"
@@ -354,7 +354,7 @@ mutants() {
     mutant 'macOS: licences' $mac "s/-o -iname 'COPYING\*'//"
     mutant 'macOS: where none is found' $all 's/^    printf .*its licence is told.*//'
     mutant 'macOS: every time stamp' $all 's/^    find "\$bundle" -exec touch.*//'
-    mutant 'macOS: the second time' lib.sh 's/^    mv "\$tmp" "\$entry"/    cp -a "$tmp" "$entry" \&\& false/'
+    mutant 'macOS: the second time' lib.sh 's/say "\$component: from the build cache/die "/'
     mutant 'macOS: ... and no tool' lib.sh 's,if \[ ! -f "\$entry/manifest.json" \],if true,'
     mutant 'macOS: ... it is the same' $all 's/printf .*its licence is told/date +%N >"$bundle\/share\/doc\/time"; &/'
     mutant 'macOS: QEMU= gives' $mac 's/QEMU=\$QEMU is no file"/&; die no/'
@@ -375,6 +375,7 @@ mutants() {
     mutant 'Windows: the closure' $win 's/libraries=bin/libraries=lib/'
     mutant 'Windows: what lies beside' $win 's/\[ -z "\$\{located\[\$name\]:-\}" \] && \[ -n/[ -n/'
     mutant 'Windows: every object was read' $all 's/^        queue\+=\("\$target"\)//'
+    mutant 'Windows: every time stamp' $all 's/^    find "\$bundle" -exec touch.*//'
     mutant 'Windows: there is no link' $all 's/cp -L --no-preserve=mode "\$1" "\$2"/ln -s "$1" "$2"/'
     mutant 'Windows: licences' $all 's/s\/\^mingw-w64-/s\/^none-/'
     mutant 'Windows: ... and says what to type' $win 's/say "there is no/: "there is no/'
