@@ -126,7 +126,7 @@ debian_mirror() {
 # private_apt DIR SUITE...: an apt that knows only these Debian suites and keeps its state in DIR: the
 # machine's own configuration is neither read nor changed. Afterwards: `apt-get "${apt_opts[@]}" …`.
 private_apt() {
-    local dir=$1 suite mirror arch=${DEB_ARCH:-$(deb_arch "$HOST_ARCH")}
+    local dir=$1 suite mirror arch=${DEB_ARCH:-amd64}
     shift
     mirror=$(debian_mirror)
     mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$dir/etc"

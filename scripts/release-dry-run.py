@@ -7,7 +7,7 @@ Usage: scripts/release-dry-run.py [--check|--list]
   --list    prints the steps that it would run
 
 The files go to dist/dry-run. Those of other platforms are stand-ins, so nothing is uploaded: `make publish` prints what
-it would do. A step that needs a container engine is passed over where there is none, and the guest is then the debian
+it would do, and the executable is compressed in a hurry. A step that needs a container engine is passed over where there is none, and the guest is then the debian
 flavour, which needs none.
 """
 
@@ -97,7 +97,7 @@ def steps(workflow):
 def run(workflow, release):
     engine = any(shutil.which(name) and subprocess.run([name, "info"], capture_output=True).returncode == 0
                  for name in ("docker", "podman"))
-    base = {**os.environ, "RELEASE": str(release.relative_to(REPO)), "DRY_RUN": "1"}
+    base = {**os.environ, "RELEASE": str(release.relative_to(REPO)), "DRY_RUN": "1", "VIRTUALGHOST_ZSTD_LEVEL": "3"}
     shutil.rmtree(release, ignore_errors=True)
     ran = []
     for job, step, environment in steps(workflow):
