@@ -6,9 +6,9 @@ Usage: scripts/release-dry-run.py [--check|--list]
             scripts/sign.sh knows, and the platforms are those that scripts/packaging.sh fills in
   --list    prints the steps that it would run
 
-The files go to dist/dry-run. Those of other platforms are stand-ins, so nothing is uploaded: `make publish` prints what
-it would do, and the executable is compressed in a hurry. `make docker-build` is passed over where no container engine can build it, and the guest is then the debian flavour, which
-needs none.
+The files go to dist/dry-run. Those of other platforms are stand-ins and the executable is compressed in a hurry, so
+nothing is uploaded: `make publish` prints what it would do. `make docker-build` is passed over where no container engine
+can build it, and the guest is then the debian flavour, which needs none.
 """
 
 import os
