@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The QEMU bundles of macOS and Windows, made here: the systems' tools are stubs that log their calls and work on text.
-# Usage: tests/build/qemu-other.sh [macos|windows|others|--mutants]
-#   --mutants   breaks the scripts, one thing at a time: each must be noticed by the check that is named for it
+# Usage: tests/build/qemu-other.sh [macos|windows|others|--mutants [WORDS]]
+#   --mutants   breaks the scripts, one thing at a time: each must be noticed by the check that is named for it; with
+#               WORDS only those of checks whose names have them
 #
 # An object is a text file. Of a Mach-O one the stubs read and write the lines `#id NAME`, `#lib NAME`, `#rpath PATH`,
 # `#archs NAMES` and `#signed ENTITLEMENTS`; what they print has the form that otool has (checked against LLVM's on
@@ -321,6 +322,7 @@ others() {
 # mutant PROMISE FILE SED: FILE changed by SED breaks PROMISE.
 mutant() {
     local copy=$work/mutant part=others
+    [[ $1 == *"$only"* ]] || return 0
     case $1 in macOS:*) part=macos ;; Windows:*) part=windows ;; esac
     rm -rf "$copy"
     mkdir -p "$copy/assets"
@@ -389,7 +391,7 @@ mutants() {
 }
 
 case ${1:-} in
---mutants) mutants ;;
+--mutants) only=${2:-} && mutants ;;
 macos | windows | others) "$1" ;;
 *) macos && windows && others ;;
 esac
