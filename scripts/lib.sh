@@ -9,8 +9,39 @@ export LC_ALL=C.UTF-8
 # Every timestamp that a build writes: fixed, so that equal inputs give equal bytes.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1767225600}
 
+# macOS has bash 3 and BSD's tools. The scripts want bash 4 and GNU's, which Homebrew has.
+if [[ $OSTYPE == darwin* ]]; then
+    for gnu in {/usr/local,/opt/homebrew}/opt/{coreutils,findutils,gnu-sed,gnu-tar,grep}/libexec/gnubin; do
+        [ ! -d "$gnu" ] || PATH=$gnu:$PATH
+    done
+fi
+
 say() { printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2; }
 die() { say "error: $*"; exit 1; }
+
+# This machine's architecture, and the guest's: ARCH=x86_64 or aarch64, this machine's if it is not said.
+HOST_ARCH=$(uname -m)
+HOST_ARCH=${HOST_ARCH/arm64/aarch64} # as macOS has it
+export ARCH=${ARCH:-$HOST_ARCH}
+case $ARCH in
+x86_64 | aarch64) ;;
+*) die "there are no guests for ARCH=$ARCH (x86_64, aarch64)" ;;
+esac
+
+# deb_arch ARCH: what Debian calls it.
+deb_arch() {
+    case $1 in
+    x86_64) echo amd64 ;;
+    aarch64) echo arm64 ;;
+    *) die "no packages are known for $1" ;;
+    esac
+}
+
+# Where the components for ARCH go: those for another machine than this one beside the own ones.
+build_path() { printf '%s\n' "$REPO/assets/build$([ "$ARCH" = "$HOST_ARCH" ] || echo "/$ARCH")"; }
+
+# What the names of the compiler and its tools for ARCH begin with.
+tool_prefix() { [ "$ARCH" = "$HOST_ARCH" ] || printf '%s\n' "$ARCH-linux-gnu-"; }
 
 # need COMMAND...: refuses to start without them, and says what to type.
 need() {
@@ -18,6 +49,8 @@ need() {
     for c in "$@"; do command -v "$c" >/dev/null || missing+=("$c"); done
     ((${#missing[@]} == 0)) || die "not installed: ${missing[*]}; run: scripts/install-deps.sh"
 }
+
+((BASH_VERSINFO[0] >= 4)) || [ "${0##*/}" = install-deps.sh ] || die "bash $BASH_VERSION is too old. Type: scripts/install-deps.sh build, and open a new shell"
 
 # as_root COMMAND...: directly as root, else in a user namespace where we are root. Nothing is mounted.
 as_root() {
@@ -109,4 +142,28 @@ private_apt() {
         -o "APT::Architecture=$arch" -o "APT::Architectures::=$arch" -o Acquire::Check-Valid-Until=false
         -o Acquire::Languages=none -o APT::Sandbox::User=root -o APT::Install-Recommends=false)
     apt-get "${apt_opts[@]}" -qq update || die "apt could not read $* from the archive in $dir/sources.list"
+}
+
+# project_version: as Cargo.toml has it.
+project_version() { sed -n '/^\[package\]/,/^\[[^p]/s/^version = "\(.*\)"$/\1/p' "$REPO/Cargo.toml"; }
+
+# platform: the system and architecture of this machine, as the names of release files have them.
+platform() {
+    case $(uname -s) in
+    Linux) printf 'linux-%s\n' "$HOST_ARCH" ;;
+    Darwin) printf 'macos-%s\n' "$HOST_ARCH" ;;
+    MSYS_NT* | MINGW*) printf 'windows-%s\n' "$HOST_ARCH" ;;
+    *) die "no release is made on $(uname -s)" ;;
+    esac
+}
+
+# program_suffix PLATFORM: how a program's name ends.
+program_suffix() { case $1 in windows-*) echo .exe ;; esac; }
+
+# dated_tar FILE FOLDER NAME...: a .tar.gz of names in a folder, the same for the same content.
+dated_tar() {
+    local file=$1 folder=$2
+    shift 2
+    tar -C "$folder" --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime="@$SOURCE_DATE_EPOCH" \
+        -cf - "$@" | gzip -9n >"$file"
 }
