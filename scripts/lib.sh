@@ -110,3 +110,18 @@ private_apt() {
         -o Acquire::Languages=none -o APT::Sandbox::User=root -o APT::Install-Recommends=false)
     apt-get "${apt_opts[@]}" -qq update || die "apt could not read $* from the archive in $dir/sources.list"
 }
+
+# stub_source TEXT <SYMBOLS: C code with these functions, each of which prints TEXT and ends the program.
+# Symbols are as nm prints them, NAME or NAME@VERSION.
+stub_source() {
+    printf '%s\n' '#include <stdlib.h>' '#include <unistd.h>' "static const char text[] = \"$1\\n\";" \
+        'static void left_out(void) { if (write(2, text, sizeof text - 1)) {} abort(); }'
+    sed 's/@.*//; s/.*/void &(void) __attribute__((alias("left_out")));/'
+}
+
+# version_script <SYMBOLS: ld's version script, which exports these and nothing else.
+version_script() {
+    awk -F@ '{symbols[$2] = symbols[$2] " " $1 ";"}
+        END {for (version in symbols) print version " { global:" symbols[version] (n++ ? "" : " local: *;") " };"
+            if (!n) print "{ local: *; };"}' | sort
+}
