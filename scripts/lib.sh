@@ -111,6 +111,18 @@ private_apt() {
     apt-get "${apt_opts[@]}" -qq update || die "apt could not read $* from the archive in $dir/sources.list"
 }
 
+# mapped_qemu SCRIPT OUT: makes a program that can stand for QEMU and writes to OUT how many bytes of its launcher's
+# executable are in the launcher's memory: what it has read of the file, and up to 64 KiB around each place. (What the
+# kernel reads ahead from the disk beyond that depends on the disk's settings.)
+mapped_qemu() {
+    cat >"$1" <<END
+#!/bin/sh
+exe=\$(readlink /proc/\$PPID/exe)
+awk -v exe="\$exe" '/^[0-9a-f]+-[0-9a-f]+ / {ours = \$NF == exe} /^Rss:/ && ours {sum += \$2} END {print sum * 1024}' /proc/\$PPID/smaps >"$2"
+END
+    chmod +x "$1"
+}
+
 # stub_source TEXT <SYMBOLS: C code with these functions, each of which prints TEXT and ends the program.
 # Symbols are as nm prints them, NAME or NAME@VERSION.
 stub_source() {
