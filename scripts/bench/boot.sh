@@ -67,7 +67,7 @@ END
     echo '{}' >"$out/manifest.json"
 }
 
-without_window # what is unpacked at the first start isn't measured here
+unpack
 cached bench-recipe "$(inputs_key "$REPO/scripts/bench/boot.sh")" "$work/recipe" make_recipe
 head_of_table "cold boot under TCG"
 compare "to the prompt, virgl" "at most 8 s; at most 0.4" with_virgl "the recipe" recipe_virgl

@@ -21,7 +21,7 @@ copy_synced() { cp -r --sparse=always "$(assets)" "$work/copy" && find "$work/co
 untar() { rm -rf "$work/untar" && mkdir "$work/untar" && timed untar_synced; }
 untar_synced() { zstd -d -q -c "$work/assets.tar.zst" | tar -C "$work/untar" -xS && find "$work/untar" -type f -print0 | xargs -0 sync; }
 
-first_run
+unpack
 head_of_table "the launcher"
 compare "warm start: process start to QEMU's execve" "at most 5 ms" warm "bash that starts QEMU" script
 if python3 -m pip -q install --target "$work/vng" virtme-ng 2>/dev/null; then

@@ -48,6 +48,12 @@ until_qemu() {
     ms_since "$start" "$(cat "$work/stamp")"
 }
 
+# unpack: to the cache, so that the starts after it are warm.
+unpack() {
+    local vg_env=(VIRTUALGHOST_QEMU="$work/stamp-qemu")
+    vg --accel tcg --display none >/dev/null 2>&1 || true
+}
+
 head_of_table() { printf '| %s | VirtualGhost, median of %s (range) | peer, in turn with it | ratio | goal |\n|---|---|---|---|---|\n' "$1" "$runs"; }
 
 # summary NUMBER...: median (smallest to largest), with the precision that the number deserves.

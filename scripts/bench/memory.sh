@@ -22,6 +22,7 @@ idle_cpu() {
     took=$(awk -v ticks=$(($(ticks) - before)) -v hz="$(getconf CLK_TCK)" -v s="$seconds" 'BEGIN {print 100 * ticks / hz / s}')
 }
 
+unpack
 start_vm idle --ephemeral --gl on
 sleep "$seconds" # what starts after the prompt has started
 head_of_table "an idle VM (virgl, 2048 MiB, TCG)"

@@ -25,8 +25,7 @@ start_all() {
     vg stop --all --force >/dev/null 2>&1
 }
 
-start_all 1 # unpacks
-memory=()
+unpack
 counts=(1 2 4 8)
 echo "| VMs at once | started after, s (range) | time for each | memory of all, MiB (range) | memory for each |"
 echo "|---|---|---|---|---|"

@@ -47,5 +47,6 @@ root=$work/root
 mkdir "$root"
 (cd "$root" && debugfs -R 'rdump / .' "$REPO/assets/build/rootfs/rootfs.img" >/dev/null 2>&1)
 sh -c "$lines" >"$root/tmp/big"
+unpack
 head_of_table "text in the terminal"
 compare "\`cat\` of 100 MB ($terminal)" "" in_guest "the same on the host, llvmpipe" on_host
