@@ -100,7 +100,7 @@ lint: deps-test ## Formatting, clippy, shellcheck, the crates' licences
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --all-targets --no-default-features --features agent -- -D warnings
-	shellcheck -x scripts/*.sh scripts/qemu/*.sh scripts/rootfs/*.sh tests/build/*.sh tests/kill/*.sh tests/lab/*.sh .ci/run
+	shellcheck -x scripts/*.sh scripts/boot-chart scripts/bench/*.sh scripts/qemu/*.sh scripts/rootfs/*.sh tests/build/*.sh tests/kill/*.sh tests/lab/*.sh .ci/run
 	scripts/check-licences.sh
 	scripts/check-dependencies.sh
 	scripts/check-specification.sh
@@ -115,6 +115,7 @@ test-build: deps-test build
 	tests/build/docker.sh
 	tests/build/qemu-other.sh
 	CARGO='$(CARGO)' tests/build/packaging.sh
+	tests/build/launcher.sh $(EXECUTABLE)
 
 boot_test = VIRTUALGHOST_EXECUTABLE=$(abspath $(EXECUTABLE)) $(CARGO) test --test boot -- --test-threads=1 --nocapture
 
@@ -154,8 +155,8 @@ lab-vfio: build ## GPU passthrough, in a VM with an emulated IOMMU
 	tests/lab/vfio.sh $(EXECUTABLE)
 
 .PHONY: bench
-bench: build ## Measure the launcher against its goals
-	scripts/bench.sh $(EXECUTABLE)
+bench: dist ## Measure the executable against its goals, into README.md (RUNS=5, GROUPS="launcher boot")
+	WRITE=1 scripts/bench.sh target/dist/release/virtualghost $(GROUPS)
 
 .PHONY: clean
 clean: ## Remove build outputs (the build cache and VMs' files stay)

@@ -20,6 +20,7 @@ test_packages=(
     podman buildah                              # make docker-build
     openssh-client rsync                        # the agent's clients
     libfaketime                                 # the kill matrix: a clock that jumps
+    strace                                      # what a warm start of the launcher does, counted
     openssl procps sshfs weston                 # make lab
     pacman-package-manager libarchive-tools     # the arch flavour's stub repository
     # the install files, each looked at by its own system's tool

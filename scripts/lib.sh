@@ -167,3 +167,30 @@ dated_tar() {
     tar -C "$folder" --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime="@$SOURCE_DATE_EPOCH" \
         -cf - "$@" | gzip -9n >"$file"
 }
+
+# mapped_qemu SCRIPT OUT: makes a program that can stand for QEMU and writes to OUT how many bytes of its launcher's
+# executable are in the launcher's memory: what it has read of the file, and up to 64 KiB around each place. (What the
+# kernel reads ahead from the disk beyond that depends on the disk's settings.)
+mapped_qemu() {
+    cat >"$1" <<END
+#!/bin/sh
+exe=\$(readlink /proc/\$PPID/exe)
+awk -v exe="\$exe" '/^[0-9a-f]+-[0-9a-f]+ / {ours = \$NF == exe} /^Rss:/ && ours {sum += \$2} END {print sum * 1024}' /proc/\$PPID/smaps >"$2"
+END
+    chmod +x "$1"
+}
+
+# stub_source TEXT <SYMBOLS: C code with these functions, each of which prints TEXT and ends the program.
+# Symbols are as nm prints them, NAME or NAME@VERSION.
+stub_source() {
+    printf '%s\n' '#include <stdlib.h>' '#include <unistd.h>' "static const char text[] = \"$1\\n\";" \
+        'static void left_out(void) { if (write(2, text, sizeof text - 1)) {} abort(); }'
+    sed 's/@.*//; s/.*/void &(void) __attribute__((alias("left_out")));/'
+}
+
+# version_script <SYMBOLS: ld's version script, which exports these and nothing else.
+version_script() {
+    awk -F@ '{symbols[$2] = symbols[$2] " " $1 ";"}
+        END {for (version in symbols) print version " { global:" symbols[version] (n++ ? "" : " local: *;") " };"
+            if (!n) print "{ local: *; };"}' | sort
+}

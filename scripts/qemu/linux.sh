@@ -142,23 +142,14 @@ END
 
 # stub SONAME: a library with those functions of the real one that the bundle's objects import.
 stub() {
-    local soname=$1 symbol version source=$work/stub.c map=$work/stub.map
-    printf '%s\n' '#include <stdlib.h>' '#include <unistd.h>' \
-        "static const char text[] = \"$soname is not in VirtualGhost's QEMU bundle\\n\";" \
-        'static void left_out(void) { if (write(2, text, sizeof text - 1)) {} abort(); }' >"$source"
-    : >"$map"
-    while IFS=@ read -r symbol version; do
-        printf 'void %s(void) __attribute__((alias("left_out")));\n' "$symbol" >>"$source"
-        [ -z "$version" ] || printf '%s %s\n' "$version" "$symbol" >>"$map"
-    done < <(comm -12 \
-        <(nm -D --defined-only --with-symbol-versions "${located[$soname]}" | awk '{sub("@@", "@", $3); print $3}' | sort -u) \
+    local soname=$1 source=$work/stub.c
+    comm -12 <(nm -D --defined-only --with-symbol-versions "${located[$soname]}" | awk '{sub("@@", "@", $3); print $3}' | sort -u) \
         <(find "$bundle/bin" "$bundle/lib" -type f -size +0 -exec nm -D --undefined-only --with-symbol-versions {} + 2>/dev/null |
-            awk '$1 == "U" {print $2}' | sort -u))
-    # One block per version: VERSION { SYMBOL; … };
-    awk '{s[$1] = s[$1] " " $2 ";"} END {for (v in s) print v " {" s[v] " };"; if (!NR) print "{ global: *; };"}' "$map" |
-        sort >"$map.ld"
+            awk '$1 == "U" {print $2}' | sort -u) >"$source.imports"
+    stub_source "$soname is not in VirtualGhost's QEMU bundle" <"$source.imports" >"$source"
+    version_script <"$source.imports" >"$source.map"
     cc -O2 -fPIC -fno-builtin -shared -nostartfiles -s -Wl,-soname,"$soname" -Wl,--build-id=none \
-        -Wl,-z,now -Wl,--version-script="$map.ld" -o "$bundle/lib/$soname" "$source"
+        -Wl,-z,now -Wl,--version-script="$source.map" -o "$bundle/lib/$soname" "$source"
 }
 
 finish() {

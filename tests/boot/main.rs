@@ -1,6 +1,7 @@
 //! Real VMs, seen from outside: under Xvfb, by what can be read on the screen and on the guest's console.
 //! Needs an executable with its assets inside, and a minute a test under TCG: `make test` and `make lab`.
 
+mod counts;
 mod instant;
 mod remote;
 mod screen;
@@ -70,6 +71,7 @@ fn a_terminal_opens_takes_keys_follows_its_window_and_powers_off_at_exit() {
     let qemus = vm.qemus();
     assert_eq!(qemus.len(), 1, "one QEMU, whatever was tried before: {}", vm.said());
     println!("{}", vm.said());
+    counts::assert_no_more_than_before(&vm.home);
 
     screen.type_line("echo virtual | tr a-z A-Z");
     screen.wait_for("typed", "VIRTUAL");
