@@ -17,7 +17,8 @@ start_bench() {
     mkdir "$home"
     exec {screen}< <(exec Xvfb -displayfd 1 -screen 0 1280x800x24 +extension GLX -noreset 2>/dev/null)
     screen_pid=$!
-    trap 'kill "$screen_pid"; rm -rf "$work"' EXIT
+    # A group that failed leaves its VMs.
+    trap 'vg stop --all --force >/dev/null 2>&1 || true; kill "$screen_pid"; rm -rf "$work"' EXIT
     read -r -u "$screen" display
     printf '%s\n' '#include <stdio.h>' '#include <time.h>' \
         'int main(void) { struct timespec t; clock_gettime(CLOCK_REALTIME, &t); FILE *f = fopen(STAMP, "w");' \
