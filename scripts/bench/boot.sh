@@ -1,11 +1,13 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2016 # sourced by scripts/bench.sh
-# Goal 3: a cold boot to the first prompt under TCG. The peer is what one gets by following a recipe: Debian's kernel and
+# Goals 3 and 4: a cold boot to the first prompt under TCG, and a start from a checkpoint. The peer is what one gets by following a recipe: Debian's kernel and
 # initrd, systemd as it is installed, logind, and a unit that starts the same compositor and terminal.
 
 to_prompt() { start_vm bench --ephemeral "$@" && stop_vm bench; }
 with_virgl() { to_prompt --gl on; }
-in_software() { to_prompt --gl off; }
-without_window() { to_prompt --display none; }
+in_software() { to_prompt --gl off --start boot; }
+without_window() { to_prompt --display none --start boot; }
+instant() { to_prompt --gl off --start instant; }
+instant_without_window() { to_prompt --display none --start instant; }
 
 # bare_qemu WORD ARGUMENT...: the same QEMU on the same machine type; ended when its serial port has said WORD. $took.
 bare_qemu() {
@@ -36,7 +38,7 @@ make_recipe() {
     local out=$1 root=$1/root apt_opts
     private_apt "$out/.apt" trixie
     mmdebstrap --quiet --mode=root --variant=apt --skip=chroot/mount --aptopt='Acquire::Check-Valid-Until "false"' \
-        --include=linux-image-amd64,initramfs-tools,systemd-sysv,libpam-systemd,dbus,udev,cage,foot,libgl1-mesa-dri,libegl1,libgles2,fonts-dejavu-core,xkb-data \
+        --include=linux-image-amd64,initramfs-tools,login,passwd,systemd-sysv,libpam-systemd,dbus,udev,cage,foot,libgl1-mesa-dri,libegl1,libgles2,fonts-dejavu-core,xkb-data \
         trixie "$root" "$out/.apt/sources.list" >&2
     chroot "$root" useradd --create-home --shell /bin/bash --groups video,render,input,dialout user
     # As in Cage's own documentation.
@@ -73,3 +75,9 @@ head_of_table "cold boot under TCG"
 compare "to the prompt, virgl" "at most 8 s; at most 0.4" with_virgl "the recipe" recipe_virgl
 compare "to the prompt, software rendering" "" in_software "the recipe" recipe_software
 compare "to SSH, no window" "" without_window "the kernel alone, to its panic" kernel_alone
+vg_env=(DISPLAY=":$display")
+vg warm --accel tcg --ephemeral --gl off >&2
+vg warm --accel tcg --ephemeral --display none >&2
+vg_env=()
+compare "instant start to the prompt" "at most 1.0 s" instant "the same VM, booted" in_software
+compare "instant start to SSH, no window" "" instant_without_window "the same VM, booted" without_window
