@@ -48,11 +48,11 @@ no_std="rustc brings no library for it (rustup target add), and Debian has no ru
 has_own_std() { [ -d "$(rustc --print sysroot)/lib/rustlib/$1/lib" ]; }
 have_std() { has_own_std "$1" || kept "std-$rust_version" std_source; }
 
-# cross_cargo TARGET COMMAND OPTION...: cargo for a platform that have_std is true for.
+# cross_cargo TARGET[.GLIBC] COMMAND OPTION...: cargo for a platform that have_std is true for.
 cross_cargo() {
     local target=$1 command=$2 build_std=() unstable=()
     shift 2
-    if ! has_own_std "$target"; then
+    if ! has_own_std "${target%.2.*}"; then
         build_std=("-Zbuild-std=std,panic_abort")
         # Unstable, for cargo alone: the source is looked for beside rustc otherwise.
         unstable=(RUSTC_BOOTSTRAP=1 "__CARGO_TESTS_ONLY_SRC_ROOT=$cross_cache/std-$rust_version/library")

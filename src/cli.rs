@@ -189,7 +189,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", value_parser = input_path)]
     pub input: Vec<PathBuf>,
 
-    /// Boot this kernel (vmlinux or bzImage)
+    /// Boot this kernel (vmlinux or bzImage; for aarch64 an Image)
     #[arg(long, value_name = "FILE")]
     pub kernel: Option<OsString>,
 
