@@ -2,15 +2,15 @@
 
 use crate::assets::clean::{self, Cleaned};
 use crate::assets::{self, Blobs, progress};
-use crate::cli::{Cli, Command, ConfigArgs, RunArgs};
+use crate::cli::{Cli, Command, ConfigArgs, RunArgs, VmArgs, WarmArgs};
 use crate::config::{Config, Layer, template};
 use crate::detach;
 use crate::doctor::{self, Patient};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::folders::{self, Folders};
 use crate::host::{self, HostFacts};
 use crate::instance;
-use crate::launch;
+use crate::launch::{self, Purpose, Way};
 use crate::learnt::Learnt;
 use crate::parts::{self, Parts};
 use crate::plan::{self, Home, VmSpec};
@@ -35,6 +35,7 @@ pub fn main(blobs: &'static Blobs) -> ExitCode {
     let done = match &cli.command {
         None => run(&cli.run, blobs),
         Some(Command::Run(args)) => run(args, blobs),
+        Some(Command::Warm(args)) => warm(args, blobs),
         Some(Command::Config(args)) => config(args),
         Some(Command::Ps { json }) => vms::ps(*json),
         Some(Command::Stop { name, all, force }) => vms::stop(name.as_ref(), *all, *force),
@@ -58,42 +59,81 @@ pub fn main(blobs: &'static Blobs) -> ExitCode {
 }
 
 fn run(args: &RunArgs, blobs: &'static Blobs) -> Result<ExitCode> {
-    let folders = Folders::find()?;
-    let config = merged_config(&folders, args.layer())?;
-    let probed = host::probe();
-    let learnt = learnt(&folders, &probed, &config, blobs);
-    let facts = learnt.apply(probed);
     let name = match &args.name {
         Some(name) => name.clone(),
         None if args.ephemeral => instance::ephemeral_name(),
         None => VmName::default(),
     };
-    let home = if args.ephemeral { Home::ThrownAway } else { Home::Kept(config.home_size.value) };
-    let guest = parts::guest_arch(&facts, blobs)?;
-    let spec = plan::plan(&facts, &config, guest, &name, home)?;
-    let parts = Parts::check(&spec, blobs)?;
+    let planned = Planned::new(&args.vm, name, args.ephemeral, blobs)?;
+    let Planned { spec, parts, folders, .. } = &planned;
     if args.dry_run {
-        return dry_run(&spec, &parts, &folders);
+        return dry_run(spec, parts, folders, &planned.facts);
     }
     folders::os::keep_private();
     if args.detach {
-        return detach::detach(&folders.vms_path(), &name, args.name.is_some());
+        return detach::detach(&folders.vms_path(), &spec.name, args.name.is_some());
     }
     // Nobody sees a screen, but somebody sits at a terminal: the session is there.
-    let shell_here = spec.is_headless() && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let shell_here = spec.headless && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     if shell_here {
         remote::check_client()?;
     }
-    launch::launch(launch::Request {
-        facts: facts.clone(),
-        config: &config,
-        spec,
-        parts: &parts,
-        folders: &folders,
-        learnt,
-        shell_here,
-    })
-    .map_err(|error| error.examined(&doctor::after_failure(&config, &parts, &folders, &facts)))
+    planned.launch(if shell_here { Purpose::ShellHere } else { Purpose::Session })
+}
+
+fn warm(args: &WarmArgs, blobs: &'static Blobs) -> Result<ExitCode> {
+    let planned = Planned::new(&args.vm, instance::ephemeral_name(), args.ephemeral, blobs)?;
+    let Planned { spec, parts, folders, facts, .. } = &planned;
+    match Way::new(parts.checkpoint(spec, folders, &facts.machine), folders) {
+        Way::Boot => {
+            let hint = "choose another: `virtualghost warm --start instant`, and `start = \"instant\"` in the configuration";
+            Err(Error::new(Kind::Failed, format!("the next start boots: {}", spec.start.because)).hint(hint))
+        }
+        Way::Restore { checkpoint, .. } => print(checkpoint),
+        Way::Save { .. } => {
+            folders::os::keep_private();
+            planned.launch(Purpose::Checkpoint)
+        }
+    }
+}
+
+/// A launch, decided.
+struct Planned {
+    folders: Folders,
+    config: Config,
+    facts: HostFacts,
+    learnt: Learnt,
+    spec: VmSpec,
+    parts: Parts,
+}
+
+impl Planned {
+    fn new(args: &VmArgs, name: VmName, ephemeral: bool, blobs: &'static Blobs) -> Result<Self> {
+        let folders = Folders::find()?;
+        let config = merged_config(&folders, args.layer())?;
+        let probed = host::probe();
+        let learnt = learnt(&folders, &probed, &config, blobs);
+        let facts = learnt.apply(probed);
+        let home = if ephemeral { Home::ThrownAway } else { Home::Kept(config.home_size.value) };
+        let guest = parts::guest_arch(&facts, blobs)?;
+        let spec = plan::plan(&facts, &config, guest, &name, home)?;
+        let parts = Parts::check(&spec, blobs)?;
+        Ok(Self { folders, config, facts, learnt, spec, parts })
+    }
+
+    fn launch(self, purpose: Purpose) -> Result<ExitCode> {
+        let Self { folders, config, facts, learnt, spec, parts } = self;
+        launch::launch(launch::Request {
+            facts: facts.clone(),
+            config: &config,
+            spec,
+            parts: &parts,
+            folders: &folders,
+            learnt,
+            purpose,
+        })
+        .map_err(|error| error.examined(&doctor::after_failure(&config, &parts, &folders, &facts)))
+    }
 }
 
 /// What failed before with this executable's QEMU.
@@ -135,8 +175,9 @@ fn doctor(json: bool, forget: bool, blobs: &'static Blobs) -> Result<ExitCode> {
 }
 
 /// The plan with its reasons, then QEMU's command line as a shell would take it.
-fn dry_run(spec: &VmSpec, parts: &Parts, folders: &Folders) -> Result<ExitCode> {
-    let paths = parts.paths(spec, folders);
+fn dry_run(spec: &VmSpec, parts: &Parts, folders: &Folders, facts: &HostFacts) -> Result<ExitCode> {
+    let mut paths = parts.paths(spec, folders);
+    paths.root = Way::new(parts.checkpoint(spec, folders, &facts.machine), folders).root_disk();
     let command = launch::command_line(spec, &paths);
     print(format_args!("{spec}\n{command}"))
 }

@@ -2,7 +2,7 @@
 
 use crate::config::{
     AccelChoice, DisplayChoice, GlChoice, GpuChoice, Inputs, KeyboardChoice, Layer, Setting, Source,
-    input_path,
+    StartChoice, input_path,
 };
 use crate::units::{MiB, PciAddress, Vcpus, VmName, WindowSize};
 use clap::{Args, Parser, Subcommand};
@@ -32,6 +32,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Show the configuration, or start a file of your own
     Config(ConfigArgs),
+    /// Make what an instant start begins with, without opening a terminal
+    Warm(Box<WarmArgs>),
     /// List the VMs that run
     Ps {
         /// As JSON, with all that is known
@@ -171,8 +173,9 @@ pub struct ConfigArgs {
     pub init: bool,
 }
 
+/// What every VM has.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub struct VmArgs {
     /// Virtual CPUs [default: 2]
     #[arg(long, value_name = "N")]
     pub vcpus: Option<Vcpus>,
@@ -197,18 +200,6 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub rootfs: Option<OsString>,
 
-    /// Name of the VM; each has a home of its own that is kept [default: default]
-    #[arg(long)]
-    pub name: Option<VmName>,
-
-    /// Keep nothing, the home neither; needs no name
-    #[arg(long)]
-    pub ephemeral: bool,
-
-    /// Return when the session is ready; the VM runs on until it is stopped
-    #[arg(long)]
-    pub detach: bool,
-
     /// What runs the guest's code: auto, kvm, hvf, whpx, tcg; all but auto force it
     #[arg(long)]
     pub accel: Option<AccelChoice>,
@@ -221,6 +212,10 @@ pub struct RunArgs {
     #[arg(long)]
     pub gl: Option<GlChoice>,
 
+    /// How the VM comes to its prompt: auto, instant (from a VM saved short of it), boot
+    #[arg(long)]
+    pub start: Option<StartChoice>,
+
     /// The window's first size in pixels [default: 1280x800]
     #[arg(long, value_name = "WxH")]
     pub size: Option<WindowSize>,
@@ -232,13 +227,41 @@ pub struct RunArgs {
     /// Keyboard layout, such as de or de(nodeadkeys) [default: the host's]
     #[arg(long, value_name = "LAYOUT")]
     pub keyboard: Option<KeyboardChoice>,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub vm: VmArgs,
+
+    /// Name of the VM; each has a home of its own that is kept [default: default]
+    #[arg(long)]
+    pub name: Option<VmName>,
+
+    /// Keep nothing, the home neither; needs no name
+    #[arg(long)]
+    pub ephemeral: bool,
+
+    /// Return when the session is ready; the VM runs on until it is stopped
+    #[arg(long)]
+    pub detach: bool,
 
     /// Print the plan with its reasons and QEMU's command line; start nothing
     #[arg(long)]
     pub dry_run: bool,
 }
 
-impl RunArgs {
+#[derive(Debug, Args)]
+pub struct WarmArgs {
+    #[command(flatten)]
+    pub vm: VmArgs,
+
+    /// For VMs that keep nothing
+    #[arg(long)]
+    pub ephemeral: bool,
+}
+
+impl VmArgs {
     /// What the flags say, as the uppermost layer of the configuration.
     pub fn layer(&self) -> Layer {
         fn said<T: Clone>(name: &str, value: &Option<T>) -> Option<Setting<T>> {
@@ -255,6 +278,7 @@ impl RunArgs {
             input: (!self.input.is_empty()).then(|| Setting::flag("input", Inputs(self.input.clone()))),
             display: said("display", &self.display),
             gl: said("gl", &self.gl),
+            start: said("start", &self.start),
             size: said("size", &self.size),
             fullscreen: self.fullscreen.then(|| Setting::flag("fullscreen", true)),
             keyboard: said("keyboard", &self.keyboard),
@@ -284,7 +308,7 @@ mod tests {
     fn no_command_takes_the_flags_of_run() {
         let cli = Cli::parse_from(["virtualghost", "--vcpus", "4", "--gpu"]);
         assert!(cli.command.is_none());
-        let layer = cli.run.layer();
+        let layer = cli.run.vm.layer();
         assert_eq!(layer.vcpus.unwrap().value.get(), 4);
         assert_eq!(layer.gpu.unwrap().value, GpuChoice::Auto);
     }

@@ -1,6 +1,7 @@
 //! A launch, from a plan to the end of its VM: takes the name, installs the parts, supervises QEMU, and
 //! goes down a rung when one turns out not to bear.
 
+use crate::checkpoint::{self, Checkpoint};
 use crate::config::{Config, Source};
 use crate::error::{Error, Kind, Result};
 use crate::folders::{self, Folders};
@@ -11,13 +12,18 @@ use crate::instance::{
 use crate::learnt::Learnt;
 use crate::parts::Parts;
 use crate::plan::{self, AgentLink, GpuMode, Home, Patience, VmSpec, Window};
-use crate::qemu::{self, Agent, Channel, Channels, Paths};
+use crate::qemu::{self, Agent, CREDENTIALS, Channel, Channels, Paths, RootDisk};
 use crate::remote;
-use crate::supervise::{self, End, Failure, Launch, Limits, Rungs, Signals, Stage, Status, Tails};
+use crate::supervise::{
+    self, End, Entry, Failure, From, Launch, Limits, Rungs, Signals, Stage, Status, Tails,
+};
 use crate::vfio;
 use anyhow::Context;
 use std::fmt::Write;
+use std::fs;
+use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// What is launched, and what is known before.
@@ -29,25 +35,47 @@ pub struct Request<'a> {
     pub parts: &'a Parts,
     pub folders: &'a Folders,
     pub learnt: Learnt,
-    /// The session is to open in this terminal.
-    pub shell_here: bool,
+    pub purpose: Purpose,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A session, in a window or for those who come.
+    Session,
+    /// A session that is to open in this terminal.
+    ShellHere,
+    /// The VM's checkpoint alone.
+    Checkpoint,
+}
+
+impl Purpose {
+    /// What is decided for a session, as this purpose needs it.
+    fn suit(self, mut spec: VmSpec) -> VmSpec {
+        if self == Self::Checkpoint {
+            // The guest has a screen, and its terminal on it, all the same.
+            spec.window.value = Window::None;
+            spec.window.because = "nobody looks at a VM that is only saved".to_owned();
+        }
+        spec
+    }
 }
 
 /// # Errors
 /// The name is taken, the parts can't be unpacked, a forced choice failed, or the VM died.
 pub fn launch(request: Request<'_>) -> Result<ExitCode> {
-    let Request { mut facts, config, mut spec, parts, folders, learnt, shell_here } = request;
+    let Request { mut facts, config, mut spec, parts, folders, learnt, purpose } = request;
+    spec = purpose.suit(spec);
     let launched = Instant::now();
     let instance = Instance::take(&spec.name, &folders.vms_path())?;
     let state = State::new(&spec);
     instance.tell(&state);
     let shell = write_ssh_config(&spec, instance.files(), folders)?;
-    if let Home::Kept(size) = spec.home {
+    if let (Home::Kept(size), false) = (spec.home, purpose == Purpose::Checkpoint) {
         HomeDisk::at(folders.home_path(&spec.name)).prepare(size)?;
     }
     let _in_use = parts.install(&spec, folders)?;
     let _overlays = Overlays::make(&folders.overlay_path())?;
-    let paths = parts.paths(&spec, folders);
+    let mut paths = parts.paths(&spec, folders);
     // From here on a request to stop goes to the guest; until here it just ends the program.
     let signals = Signals::install().context("can't take over Ctrl-C")?;
     let stop = signals.clone();
@@ -57,11 +85,12 @@ pub fn launch(request: Request<'_>) -> Result<ExitCode> {
         instance: &instance,
         launched,
         state,
-        shell: shell_here.then_some(shell),
+        shell: (purpose == Purpose::ShellHere).then_some(shell),
         signals: signals.clone(),
         learnt,
         fallen: Vec::new(),
         window: spec.window.value,
+        way: Way::Boot,
     };
     let _held = hold_gpu(&spec)?;
     if spec.passthrough.is_some() {
@@ -71,15 +100,42 @@ pub fn launch(request: Request<'_>) -> Result<ExitCode> {
     }
     announce(&spec, parts, &mut status);
     loop {
-        status.starts(&spec);
-        match supervise::run(&qemu_launch(&spec, &paths, &instance), &mut status, &signals)? {
-            End::PoweredOff { .. } | End::Stopped { .. } => return Ok(ExitCode::SUCCESS),
+        let way = Way::new(parts.checkpoint(&spec, folders, &facts.machine), folders);
+        way.begin(&paths.rootfs)?;
+        paths.root = way.root_disk();
+        let mut launch = qemu_launch(&spec, &paths, &instance);
+        if let Some(start) = way.start() {
+            let entry = (purpose != Purpose::Checkpoint).then(|| entry(&spec, &paths)).transpose()?;
+            launch.checkpoint = Some(supervise::Checkpoint { start, entry });
+        }
+        status.starts(&spec, way);
+        let end = supervise::run(&launch, &mut status, &signals)?;
+        let saved = status.way.finish();
+        match end {
+            End::Saved => {
+                saved?;
+                status
+                    .way
+                    .checkpoint()
+                    .into_iter()
+                    .for_each(|checkpoint| status.shown.say(&checkpoint.to_string()));
+                return Ok(ExitCode::SUCCESS);
+            }
+            End::PoweredOff { .. } | End::Stopped { .. } => {
+                if let Err(e) = saved {
+                    tracing::warn!("the next start is not instant: {e}");
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
             End::Died { reason, tails } => return Err(died(&reason, &tails, instance.files())),
             End::RungFailed { failure, because, .. } => {
                 let rung = rung(failure, &spec);
+                if failure == Failure::Checkpoint {
+                    status.way.checkpoint().into_iter().for_each(Checkpoint::discard);
+                }
                 facts = facts.without(rung, &because);
                 status.fallen.push((rung, because.clone()));
-                let lower = plan::plan(&facts, config, spec.arch, &spec.name, spec.home)?;
+                let lower = purpose.suit(plan::plan(&facts, config, spec.arch, &spec.name, spec.home)?);
                 status.say(&format!("{rung} does not work here: {because}; {}", instead(&spec, &lower)));
                 spec = lower;
             }
@@ -108,10 +164,12 @@ struct Told<'a> {
     /// What did not bear in this launch.
     fallen: Vec<(Rung, String)>,
     window: Window,
+    way: Way,
 }
 
 impl Told<'_> {
-    fn starts(&mut self, spec: &VmSpec) {
+    fn starts(&mut self, spec: &VmSpec, way: Way) {
+        self.way = way;
         self.window = spec.window.value;
         self.state.runs_on(spec.accelerator.value, spec.gpu.value);
         self.state.channel = match agent(spec) {
@@ -127,7 +185,8 @@ impl Told<'_> {
         let worth = |rung: &Rung| match rung {
             Rung::Accelerator(_) => true,
             Rung::Gl | Rung::Window(_) => self.window != Window::None,
-            Rung::Vsock => false,
+            // The one that failed is gone.
+            Rung::Vsock | Rung::Checkpoint => false,
         };
         let lessons: Vec<_> = self.fallen.iter().filter(|(rung, _)| worth(rung)).collect();
         if lessons.is_empty() {
@@ -173,6 +232,11 @@ impl Status for Told<'_> {
         self.instance.tell(&self.state);
     }
 
+    fn saved(&mut self) {
+        self.way.publish();
+        self.learn();
+    }
+
     fn ending(&mut self) {
         self.state.state = Phase::Stopping;
         self.instance.tell(&self.state);
@@ -189,6 +253,95 @@ impl Status for Told<'_> {
     fn done(&mut self) {
         self.shown.done();
     }
+}
+
+/// What a start has to do with a checkpoint.
+pub enum Way {
+    Boot,
+    /// One is made. It lies with the launch's overlay until it is whole.
+    Save {
+        checkpoint: Checkpoint,
+        files: checkpoint::Files,
+        published: Option<JoinHandle<Result<()>>>,
+    },
+    Restore {
+        checkpoint: Checkpoint,
+        files: checkpoint::Files,
+    },
+}
+
+impl Way {
+    pub fn new(checkpoint: Option<Checkpoint>, folders: &Folders) -> Self {
+        let Some(checkpoint) = checkpoint else { return Self::Boot };
+        match checkpoint.find() {
+            Some(files) => Self::Restore { checkpoint, files },
+            None => {
+                let files = checkpoint::Files::in_folder(&folders.overlay_path().join("checkpoint"));
+                Self::Save { checkpoint, files, published: None }
+            }
+        }
+    }
+
+    fn begin(&self, rootfs: &Path) -> Result<()> {
+        if let Self::Save { files, .. } = self { files.begin(rootfs) } else { Ok(()) }
+    }
+
+    pub fn root_disk(&self) -> RootDisk {
+        match self {
+            Self::Boot => RootDisk::Image,
+            Self::Save { files, .. } => RootDisk::ToSave(files.disk.clone()),
+            Self::Restore { files, .. } => RootDisk::Saved(files.disk.clone()),
+        }
+    }
+
+    fn start(&self) -> Option<From> {
+        match self {
+            Self::Boot => None,
+            Self::Save { files, .. } => Some(From::Boot {
+                memory: files.memory.clone(),
+                overlay: files.folder.with_extension("overlay"),
+            }),
+            Self::Restore { files, .. } => Some(From::Saved { memory: files.memory.clone() }),
+        }
+    }
+
+    /// Beside the VM, which goes on: it takes as long as the disk does.
+    fn publish(&mut self) {
+        let Self::Save { checkpoint, files, published } = self else { return };
+        let (checkpoint, folder) = (checkpoint.clone(), files.folder.clone());
+        *published = Some(std::thread::spawn(move || checkpoint.publish(&folder)));
+    }
+
+    /// Waits for what [`Self::publish`] has begun.
+    fn finish(&mut self) -> Result<()> {
+        let Self::Save { published, .. } = self else { return Ok(()) };
+        let published = published.take().map(JoinHandle::join);
+        published.map_or(Ok(()), |done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    }
+
+    fn checkpoint(&self) -> Option<&Checkpoint> {
+        match self {
+            Self::Boot => None,
+            Self::Save { checkpoint, .. } | Self::Restore { checkpoint, .. } => Some(checkpoint),
+        }
+    }
+}
+
+/// What makes the VM the one of this name.
+fn entry(spec: &VmSpec, paths: &Paths) -> Result<Entry> {
+    let read =
+        |path: &Path| fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()));
+    let credentials = CREDENTIALS.iter().map(|&name| Ok((name.to_owned(), read(&paths.keys.join(name))?)));
+    let home = paths.home.as_ref().map(|path| {
+        let bytes = fs::metadata(path).with_context(|| format!("can't read {}", path.display()))?.len();
+        Ok::<_, Error>(supervise::HomeDisk { path: path.clone(), bytes })
+    });
+    Ok(Entry {
+        host_name: spec.name.to_string(),
+        entropy: instance::entropy(),
+        home: home.transpose()?,
+        credentials: credentials.collect::<Result<_>>()?,
+    })
 }
 
 /// Lets OpenSSH reach this VM, and all; gives the command that opens a shell in this one.
@@ -228,6 +381,7 @@ fn rung(failure: Failure, spec: &VmSpec) -> Rung {
         Failure::Gl => Rung::Gl,
         Failure::Window => Rung::Window(spec.window.value),
         Failure::Vsock => Rung::Vsock,
+        Failure::Checkpoint => Rung::Checkpoint,
     }
 }
 
@@ -236,6 +390,8 @@ fn instead(before: &VmSpec, now: &VmSpec) -> String {
         format!("using {}", now.accelerator.value)
     } else if before.window.value != now.window.value {
         format!("the window is {}", now.window.value)
+    } else if before.start.value != now.start.value {
+        "the VM boots".to_owned()
     } else if before.agent.value != now.agent.value {
         format!("the agent is reached by {}", now.agent.value)
     } else {
@@ -258,7 +414,9 @@ fn qemu_launch(spec: &VmSpec, paths: &Paths, instance: &Instance) -> Launch {
             accelerator: spec.accelerator.value != Accelerator::Tcg,
             gl: spec.gpu.value == GpuMode::Virgl,
             window: spec.window.value != Window::None,
+            checkpoint: matches!(paths.root, RootDisk::Saved(_)),
         },
+        checkpoint: None,
         // An image of the user's own may know nothing of us.
         tells_session: spec.rootfs == Source::Embedded,
         limits: Limits { life, ready, poweroff, ..Limits::default() },

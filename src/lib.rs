@@ -17,6 +17,8 @@ pub mod arch;
 #[cfg(feature = "launcher")]
 pub mod assets;
 #[cfg(feature = "launcher")]
+pub mod checkpoint;
+#[cfg(feature = "launcher")]
 pub mod cli;
 #[cfg(feature = "launcher")]
 pub mod config;

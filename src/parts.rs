@@ -3,13 +3,14 @@
 
 use crate::arch::Arch;
 use crate::assets::{self, AssetError, Blobs, Installed, Payload, own, progress};
+use crate::checkpoint::Checkpoint;
 use crate::config::Source;
 use crate::error::{Error, Kind, Result};
 use crate::folders::Folders;
 use crate::host::HostFacts;
 use crate::instance::Files;
-use crate::plan::{Home, VmSpec};
-use crate::qemu::{Bundle, Paths, Program};
+use crate::plan::{Home, Start, VmSpec};
+use crate::qemu::{Bundle, Paths, Program, RootDisk};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 
@@ -53,8 +54,15 @@ impl Parts {
             qemu: Program { path: part(&self.qemu, |paths| &paths.qemu.program), bundle },
             overlay_folder: folders.overlay_path(),
             home: matches!(spec.home, Home::Kept(_)).then(|| folders.home_path(&spec.name)),
+            root: RootDisk::Image,
             keys: Files::new(&folders.vms_path(), &spec.name).keys_path(),
         }
+    }
+
+    /// The checkpoint of such a VM, if it is to have one.
+    pub fn checkpoint(&self, spec: &VmSpec, folders: &Folders, machine: &str) -> Option<Checkpoint> {
+        let payload = self.payload.as_ref().filter(|_| spec.start.value == Start::Instant)?;
+        Some(Checkpoint::new(&payload.checkpoints_path(&folders.cache_path()), spec, machine))
     }
 
     /// Unpacks what the executable carries, if that is needed. Keep the result for as long as the VM runs.

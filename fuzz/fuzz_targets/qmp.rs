@@ -6,7 +6,7 @@ use std::time::Instant;
 use virtualghost::supervise::fuzzing::{
     Action, Event, Lines, Machine, Message, QMP_LINE_BYTES, parse_message,
 };
-use virtualghost::supervise::{Limits, Rungs};
+use virtualghost::supervise::{Checkpoint, Entry, From, Limits, Rungs};
 use virtualghost_fuzz::pieces;
 
 fn messages<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Message> {
@@ -19,7 +19,7 @@ fn messages<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Message> {
 }
 
 /// Everything can fail.
-const ALL: Rungs = Rungs { accelerator: true, gl: true, window: true };
+const ALL: Rungs = Rungs { accelerator: true, gl: true, window: true, checkpoint: true };
 
 fuzz_target!(|input: &[u8]| {
     let Some((stream, pieces)) = pieces(input) else { return };
@@ -27,7 +27,11 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(whole, messages(pieces));
 
     let start = Instant::now();
-    let mut machine = Machine::new(Limits::default(), ALL, true, start);
+    let entry =
+        Entry { host_name: String::new(), entropy: String::new(), home: None, credentials: Vec::new() };
+    let saved = From::Saved { memory: "memory".into() };
+    let checkpoint = Some(Checkpoint { start: saved, entry: Some(entry) });
+    let mut machine = Machine::new(Limits::default(), ALL, true, checkpoint, start);
     whole.into_iter().for_each(|message| drop(machine.on(Event::Qmp(message), start)));
     let mut actions = machine.on(Event::StopAsked, start);
     while let Some(at) = machine.deadline() {

@@ -9,6 +9,7 @@
 //! Two kinds of key exist, made by the host for this one start of the VM: one opens sessions of the terminal's
 //! user, the other of root. Nothing else is ever accepted.
 
+mod checkpoint;
 mod connection;
 mod flow;
 mod forward;
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
             println!("{}", status::status());
             Ok(())
         }
+        Some(first) if first == checkpoint::CHECKPOINT => checkpoint::checkpoint(),
         Some(first) if first == session::SFTP_SERVER => sftp::serve(io::stdin().lock(), io::stdout().lock()),
         _ => options::Options::parse(std::env::args_os()).and_then(serve),
     };

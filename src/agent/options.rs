@@ -20,6 +20,7 @@ usage: ghostly-agent [--listen ADDRESS]... [--user NAME] [--credentials DIR]
   --max-channels N                    channels at once in a connection (100)
        ghostly-agent sftp-server      speaks SFTP on stdin and stdout
        ghostly-agent report EVENT         tells the host how the session fares
+       ghostly-agent checkpoint           waits until the host says who this machine is
        ghostly-agent status               prints how the session fares, as JSON
        ghostly-agent --version";
 

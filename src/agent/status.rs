@@ -22,7 +22,7 @@ const PORT: &str = "org.virtualghost.control";
 /// In the session's runtime folder: there once the first prompt is, with the path of the terminal if there is one.
 /// The rest of the system starts by it, too.
 const READY: &str = "virtualghost-ready";
-const RUNTIME: &str = "/run/user/1000";
+pub const RUNTIME: &str = "/run/user/1000";
 
 const USAGE: &str = "\
 usage: ghostly-agent report session-ready | terminal-size | session-exit [STATUS] | failed SENTENCE |
@@ -133,13 +133,18 @@ fn quoted(sentence: &str) -> String {
     format!("\"{}\"", plain.collect::<String>())
 }
 
-/// The kernel lets one process open the port at a time: that is the lock.
 fn tell(lines: &str) -> io::Result<()> {
+    let port = open_port(OpenOptions::new().write(true))?;
+    port.map_or(Ok(()), |mut port| port.write_all(lines.as_bytes()))
+}
+
+/// The control port, if there is one. The kernel lets one process open it at a time: that is the lock.
+pub fn open_port(how: &OpenOptions) -> io::Result<Option<File>> {
     const PATIENCE: u32 = 40;
-    let Some(port) = port(Path::new("/sys/class/virtio-ports")) else { return Ok(()) };
+    let Some(port) = port(Path::new("/sys/class/virtio-ports")) else { return Ok(None) };
     for _ in 0..PATIENCE {
-        match File::options().write(true).open(&port) {
-            Ok(mut port) => return port.write_all(lines.as_bytes()),
+        match how.open(&port) {
+            Ok(port) => return Ok(Some(port)),
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }

@@ -104,7 +104,7 @@ fn names(cache: &Cache) -> Result<Vec<(PathBuf, String)>> {
 }
 
 /// What a tree takes on the disk. What vanishes meanwhile counts nothing.
-fn disk_usage(path: &Path) -> io::Result<u64> {
+pub fn disk_usage(path: &Path) -> io::Result<u64> {
     let found = match fs::symlink_metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
         found => found?,

@@ -4,6 +4,7 @@
 //! ```text
 //! CACHE/assets/DIGEST/{kernel,rootfs,qemu}/…   a version: whole, or it would not have this name
 //! CACHE/assets/DIGEST/stamp                    what its files looked like when it was written
+//! CACHE/assets/DIGEST/checkpoints/…            VMs that were saved with it (checkpoint.rs)
 //! CACHE/assets/.DIGEST.PID.{partial,removed}   a leftover: a version that is not yet, or no longer, one
 //! CACHE/leases/DIGEST.NAME.PID.N               locked by a VM that uses the version
 //! CACHE/changes.lock                           held by the one process that adds or removes files
@@ -120,6 +121,11 @@ impl Payload {
                 data: qemu.join(&about.data),
             },
         }
+    }
+
+    /// Where the VMs that were saved with its parts lie (see [`crate::checkpoint`]); they go with it.
+    pub fn checkpoints_path(&self, cache: &Path) -> PathBuf {
+        Cache::at(cache).version_path(self.digest()).join("checkpoints")
     }
 
     /// Whether a start would have nothing to unpack. Writes nothing, locks nothing: for `--dry-run`.

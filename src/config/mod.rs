@@ -138,6 +138,7 @@ settings! {
     input: Inputs,
     display: DisplayChoice,
     gl: GlChoice,
+    start: StartChoice,
     size: WindowSize,
     fullscreen: bool,
     keyboard: KeyboardChoice,
@@ -244,7 +245,8 @@ from_text!(
     DisplayChoice,
     GlChoice,
     Inputs,
-    KeyboardChoice
+    KeyboardChoice,
+    StartChoice
 );
 
 impl FromVariable for bool {

@@ -47,6 +47,11 @@ choice! {
     GlChoice as "gl" { Auto = "auto", On = "on", Off = "off" }
 }
 
+choice! {
+    /// How the VM comes to its prompt; `Instant` forces.
+    StartChoice as "start" { Auto = "auto", Instant = "instant", Boot = "boot" }
+}
+
 /// Which physical GPU the VM gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -262,7 +267,7 @@ macro_rules! from_string {
         }
     )+};
 }
-from_string!(AccelChoice, DisplayChoice, GlChoice, GpuChoice, KeyboardChoice);
+from_string!(AccelChoice, DisplayChoice, GlChoice, GpuChoice, KeyboardChoice, StartChoice);
 
 #[cfg(test)]
 mod tests {

@@ -85,6 +85,7 @@ fn runs(accelerator: Accelerator, spec: &VmSpec, parts: &Parts, folders: &Folder
         qemu_log: None,
         rungs: Rungs { accelerator: accelerator != Accelerator::Tcg, ..Rungs::default() },
         tells_session: false,
+        checkpoint: None,
         limits: Limits { life: Duration::from_secs(30), ..Limits::default() },
     };
     let signals = Signals::default();

@@ -23,6 +23,7 @@ pub fn probe() -> HostFacts {
         windows: vec![(Window::Gtk, Availability::Available), (Window::Sdl, Availability::Available)],
         gl: Availability::Available,
         vsock: vsock(Path::new("/dev/vhost-vsock")),
+        checkpoint: Availability::Available,
         memory_mib: memory_mib(&meminfo, "MemTotal:"),
         available_mib: memory_mib(&meminfo, "MemAvailable:"),
         pci: vfio::os::probe(),

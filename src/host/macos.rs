@@ -22,6 +22,7 @@ pub fn probe() -> HostFacts {
         windows: vec![(Window::Cocoa, Availability::Available)],
         gl: Availability::unavailable("QEMU on macOS offers at most OpenGL 4.1, Ghostty needs 4.3"),
         vsock: Availability::unavailable("QEMU on macOS has no vsock"),
+        checkpoint: Availability::Available,
         keyboard: None,
         memory_mib: sysctl("hw.memsize").and_then(|bytes| bytes.parse::<u64>().ok()).map_or(0, |b| b >> 20),
         available_mib: 0,

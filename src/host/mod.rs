@@ -167,6 +167,8 @@ pub enum Rung {
     Window(Window),
     /// vsock between host and guest.
     Vsock,
+    /// A start from a saved VM.
+    Checkpoint,
 }
 
 impl fmt::Display for Rung {
@@ -176,6 +178,7 @@ impl fmt::Display for Rung {
             Self::Gl => f.write_str("OpenGL"),
             Self::Window(window) => write!(f, "the window of {window}"),
             Self::Vsock => f.write_str("vsock"),
+            Self::Checkpoint => f.write_str("an instant start"),
         }
     }
 }
@@ -196,6 +199,8 @@ pub struct HostFacts {
     pub gl: Availability,
     /// Sockets between host and guest (vhost-vsock).
     pub vsock: Availability,
+    /// Saving a VM, and starting from it.
+    pub checkpoint: Availability,
     pub keyboard: Option<HostKeyboard>,
     /// Memory of the machine in MiB, and what of it can be had now; 0 where unknown.
     pub memory_mib: u64,
@@ -265,6 +270,7 @@ impl HostFacts {
                 found.map(|(_, availability)| availability)
             }
             Rung::Vsock => Some(&mut self.vsock),
+            Rung::Checkpoint => Some(&mut self.checkpoint),
         }
     }
 }

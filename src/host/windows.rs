@@ -23,6 +23,9 @@ pub fn probe() -> HostFacts {
         windows: vec![(Window::Sdl, Availability::Available), (Window::Gtk, Availability::Available)],
         gl: Availability::Available,
         vsock: Availability::unavailable("QEMU on Windows has no vsock"),
+        checkpoint: Availability::unavailable(
+            "on Windows nothing can be told to a guest that is to become one of its own",
+        ),
         keyboard: None,
         memory_mib: 0,
         available_mib: 0,

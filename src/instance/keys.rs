@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::folders::{self, os};
 use crate::qemu::CREDENTIALS;
 use anyhow::{Context, anyhow};
-use ssh_key::rand_core::OsRng;
+use ssh_key::rand_core::{OsRng, RngCore};
 use ssh_key::{Algorithm, LineEnding, PrivateKey};
 use std::fs;
 use std::io::Write;
@@ -52,6 +52,13 @@ pub fn make(folder: &Path) -> Result<()> {
             .with_context(|| format!("can't write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// 256 bits of chance, as hexadecimal digits.
+pub fn entropy() -> String {
+    let mut bytes = [0; 32];
+    OsRng.fill_bytes(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Removes what only the guest needs.

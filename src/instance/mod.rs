@@ -12,7 +12,7 @@ mod process;
 mod state;
 
 pub use home::Home;
-pub use keys::{HOST_ALIAS, KNOWN_HOSTS, ROOT_KEY, USER_KEY};
+pub use keys::{HOST_ALIAS, KNOWN_HOSTS, ROOT_KEY, USER_KEY, entropy};
 pub use list::{Found, find, list, remove, running, stop};
 pub use overlays::Overlays;
 pub use process::{allow_stop_requests, started as process_started};

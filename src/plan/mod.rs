@@ -10,7 +10,7 @@ mod keyboard;
 pub use gpu::{Backend, Passthrough};
 
 use crate::arch::Arch;
-use crate::config::{AccelChoice, Config, DisplayChoice, GlChoice, Origin, Setting, Source};
+use crate::config::{AccelChoice, Config, DisplayChoice, GlChoice, Origin, Setting, Source, StartChoice};
 pub use crate::host::Window;
 use crate::host::{Accelerator, Availability, HostFacts, Os, Session};
 use crate::units::{HomeMiB, MiB, PciAddress, Seconds, Vcpus, VmName, WindowSize};
@@ -72,6 +72,23 @@ impl fmt::Display for AgentLink {
     }
 }
 
+/// How the VM comes to its prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    Boot,
+    /// From its checkpoint: a VM that was saved before it was anybody's. Where there is none yet, it boots and leaves one.
+    Instant,
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Boot => "boot",
+            Self::Instant => "instant",
+        })
+    }
+}
+
 /// What becomes of the guest's /home at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Home {
@@ -122,6 +139,9 @@ pub struct VmSpec {
     /// All about it, where the GPU is a physical one.
     pub passthrough: Option<Passthrough>,
     pub window: Choice<Window>,
+    /// It has no screen, so it has no terminal on one.
+    pub headless: bool,
+    pub start: Choice<Start>,
     /// The session that the window belongs to.
     pub session: Session,
     pub size: WindowSize,
@@ -133,13 +153,6 @@ pub struct VmSpec {
     pub rootfs: Source,
     pub qemu: Source,
     pub patience: Patience,
-}
-
-impl VmSpec {
-    /// Nobody looks at a screen of this VM, so it has no terminal on one.
-    pub fn is_headless(&self) -> bool {
-        self.window.value == Window::None && !matches!(self.gpu.value, GpuMode::Passthrough(_))
-    }
 }
 
 /// What the user forced and this host can't do.
@@ -181,6 +194,7 @@ pub fn plan(
         None => rendering(facts, config, &window)?,
     };
     let accelerator = accelerator(facts, config, guest)?;
+    let start = start(facts, config, guest, gpu.value)?;
     Ok(VmSpec {
         os: facts.os,
         arch: guest,
@@ -189,14 +203,17 @@ pub fn plan(
         memory: config.memory.value,
         patience: patience(config, accelerator.value),
         accelerator,
+        // Nobody looks at a screen that no window shows.
+        headless: window.value == Window::None && passthrough.is_none(),
+        agent: agent_link(facts, start.value),
         gpu,
+        start,
         passthrough: passthrough.map(|choice| choice.value),
         window,
         session: facts.session.clone(),
         size: config.size.value,
         fullscreen: config.fullscreen.value,
         keyboard: keyboard::keyboard(facts, &config.keyboard),
-        agent: agent_link(facts),
         home,
         kernel: config.kernel.value.clone(),
         rootfs: config.rootfs.value.clone(),
@@ -294,8 +311,40 @@ fn patience(config: &Config, accelerator: Accelerator) -> Patience {
     }
 }
 
-fn agent_link(facts: &HostFacts) -> Choice<AgentLink> {
+/// What is saved has to be the same for every VM, and only memory, disk and plain devices can be.
+fn start(facts: &HostFacts, config: &Config, guest: Arch, gpu: GpuMode) -> Result<Choice<Start>, PlanError> {
+    let setting = &config.start;
+    let own = [&config.kernel, &config.rootfs, &config.qemu]
+        .into_iter()
+        .find(|part| part.value != Source::Embedded);
+    let obstacle = match (gpu, own) {
+        (GpuMode::Passthrough(_), _) => Some("the state of a physical GPU can't be saved".to_owned()),
+        (GpuMode::Virgl, _) => Some("what the host's OpenGL holds can't be saved".to_owned()),
+        (GpuMode::Software, Some(part)) => {
+            Some(format!("{} is not the embedded one ({})", part.value, part.origin))
+        }
+        (GpuMode::Software, None) if guest == Arch::Aarch64 => Some(
+            "on aarch64 QEMU has no vmgenid, by which each start gets random numbers of its own".to_owned(),
+        ),
+        (GpuMode::Software, None) => facts.checkpoint.doubt().map(str::to_owned),
+    };
+    match (setting.value, obstacle) {
+        (StartChoice::Boot, _) => Ok(Choice::said(Start::Boot, setting)),
+        (StartChoice::Instant, None) => Ok(Choice::said(Start::Instant, setting)),
+        (StartChoice::Instant, Some(because)) => {
+            Err(refused("an instant start", setting, &because, "drop it, or take --start boot"))
+        }
+        (StartChoice::Auto, None) => Ok(Choice::new(Start::Instant, "the guest renders in software")),
+        (StartChoice::Auto, Some(because)) => Ok(Choice::new(Start::Boot, because)),
+    }
+}
+
+/// The address of vsock is a device's, and so part of what is saved.
+fn agent_link(facts: &HostFacts, start: Start) -> Choice<AgentLink> {
     match facts.vsock.doubt() {
+        _ if start == Start::Instant => {
+            Choice::new(AgentLink::Loopback, "every start from a checkpoint is reached alike")
+        }
         None => Choice::new(AgentLink::Vsock, "nothing but this VM can use it"),
         Some(because) => Choice::new(AgentLink::Loopback, because),
     }
@@ -308,6 +357,12 @@ fn rendering(
     window: &Choice<Window>,
 ) -> Result<Choice<GpuMode>, PlanError> {
     let setting = &config.gl;
+    if setting.value == GlChoice::Auto && config.start.value == StartChoice::Instant {
+        return Ok(Choice::new(
+            GpuMode::Software,
+            format!("an instant start has no other ({})", config.start.origin),
+        ));
+    }
     let obstacle = match (&facts.gl, window.value) {
         (_, Window::None) => Some("there is no window whose OpenGL the guest could use"),
         // What is forced is tried again.
@@ -357,6 +412,7 @@ impl fmt::Display for VmSpec {
             }
         }
         row("window", &self.window.value, &self.window.because)?;
+        row("start", &self.start.value, &self.start.because)?;
         row("size", &self.size, if self.fullscreen { "over the whole screen" } else { "" })?;
         row("keyboard", &self.keyboard.value, &self.keyboard.because)?;
         row("agent", &self.agent.value, &self.agent.because)?;

@@ -27,6 +27,10 @@ pub fn host(os: Os) -> HostFacts {
         windows,
         gl,
         vsock: Availability::unavailable("no vhost-vsock"),
+        checkpoint: match os {
+            Os::Windows => Availability::unavailable("nothing can be told to the guest"),
+            Os::Linux | Os::MacOs => Availability::Available,
+        },
         keyboard: None,
         memory_mib: 16_384,
         available_mib: 8_192,
@@ -105,6 +109,16 @@ fn a_guest_of_another_architecture_runs_under_tcg() {
         refused.to_string().ends_with("can't be had: this machine is not aarch64, as the VM is"),
         "{refused}"
     );
+}
+
+#[test]
+fn without_vmgenid_no_guest_starts_from_a_checkpoint() {
+    let aarch64 = HostFacts { arch: Some(Arch::Aarch64), ..host(Os::Linux) };
+    assert_eq!(spec(&host(Os::Linux), "gl = \"off\"").unwrap().start.value, Start::Instant);
+    let planned = spec(&aarch64, "gl = \"off\"").unwrap();
+    assert_eq!(planned.start.value, Start::Boot);
+    assert!(planned.start.because.contains("vmgenid"), "{}", planned.start.because);
+    assert!(refusal(&aarch64, "start = \"instant\"").contains("vmgenid"));
 }
 
 #[test]
@@ -277,4 +291,40 @@ fn the_hosts_keyboard_is_taken_over_unless_another_is_said() {
 #[test]
 fn a_plan_is_printed_with_its_reasons() {
     insta::assert_snapshot!(spec(&host(Os::Linux), "vcpus = 4\ngl = \"off\"").unwrap());
+}
+
+#[test]
+fn a_start_is_instant_where_the_guest_renders_in_software_and_all_parts_are_the_embedded_ones() {
+    let start = |facts: &HostFacts, text: &str| spec(facts, text).unwrap().start;
+    let linux = host(Os::Linux);
+    assert_eq!(start(&linux, "gl = \"off\"").value, Start::Instant);
+    assert_eq!(start(&linux, "display = \"none\"").value, Start::Instant);
+    assert_eq!(start(&host(Os::MacOs), "").value, Start::Instant);
+    for (facts, text, because) in [
+        (&linux, "", "OpenGL"),
+        (&linux, "gl = \"off\"\nstart = \"boot\"", "line 2"),
+        (&linux, "gl = \"off\"\nrootfs = \"/r.img\"", "/r.img"),
+        (&linux, "gpu = \"auto\"", "physical GPU"),
+        (&host(Os::Windows), "gl = \"off\"", "told"),
+        (&host(Os::Linux).without(Rung::Checkpoint, "it is damaged"), "gl = \"off\"", "damaged"),
+    ] {
+        let start = start(facts, text);
+        assert_eq!(start.value, Start::Boot, "{text}");
+        assert!(start.because.contains(because), "{text}: {}", start.because);
+    }
+}
+
+#[test]
+fn an_instant_start_that_is_forced_does_without_the_hosts_opengl_or_is_refused() {
+    let instant = spec(&host(Os::Linux), "start = \"instant\"").unwrap();
+    assert_eq!((instant.start.value, instant.gpu.value), (Start::Instant, GpuMode::Software));
+    assert!(refusal(&host(Os::Linux), "start = \"instant\"\ngl = \"on\"").contains("OpenGL"));
+    assert!(refusal(&host(Os::Windows), "start = \"instant\"").contains("told"));
+}
+
+#[test]
+fn a_saved_vm_is_reached_the_same_way_wherever_it_starts() {
+    let facts = HostFacts { vsock: Availability::Available, ..host(Os::Linux) };
+    assert_eq!(spec(&facts, "").unwrap().agent.value, AgentLink::Vsock);
+    assert_eq!(spec(&facts, "gl = \"off\"").unwrap().agent.value, AgentLink::Loopback);
 }

@@ -2,7 +2,7 @@
 //! of systemd).
 
 use super::board;
-use crate::plan::{GpuMode, VmSpec};
+use crate::plan::{GpuMode, Start, VmSpec};
 
 pub fn append(spec: &VmSpec) -> String {
     let mut words = vec![
@@ -15,10 +15,14 @@ pub fn append(spec: &VmSpec) -> String {
     ];
     words.extend(board::kernel_parameters(spec.arch).iter().map(|&word| word.to_owned()));
     words.push("systemd.show_status=true".to_owned());
-    if spec.is_headless() {
+    if spec.headless {
         words.push("virtualghost.headless".to_owned());
     }
-    words.push(format!("systemd.hostname={}", spec.name));
+    match spec.start.value {
+        Start::Boot => words.push(format!("systemd.hostname={}", spec.name)),
+        // Whose it is it learns later.
+        Start::Instant => words.push("virtualghost.checkpoint".to_owned()),
+    }
     words.extend(environment(spec).map(|(name, value)| format!("systemd.setenv={name}={value}")));
     words.join(" ")
 }

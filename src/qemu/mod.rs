@@ -7,6 +7,7 @@
 mod append;
 mod board;
 mod environment;
+pub mod overlay;
 mod switch;
 
 pub use environment::environment;
@@ -14,7 +15,7 @@ pub use switch::Switch;
 
 use crate::config::RomChoice;
 use crate::host::{Accelerator, Os, Session};
-use crate::plan::{Backend, GpuMode, Passthrough, VmSpec, Window};
+use crate::plan::{Backend, GpuMode, Home, Passthrough, Start, VmSpec, Window};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -28,8 +29,20 @@ pub struct Paths {
     pub overlay_folder: PathBuf,
     /// The disk that keeps the guest's /home (raw).
     pub home: Option<PathBuf>,
+    pub root: RootDisk,
     /// A folder with a file for each of [`CREDENTIALS`].
     pub keys: PathBuf,
+}
+
+/// What the guest's root disk is. `rootfs` is only ever read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootDisk {
+    /// `rootfs`, under an overlay that is thrown away.
+    Image,
+    /// An overlay ([`overlay::over`]) that is to be part of a checkpoint.
+    ToSave(PathBuf),
+    /// That of a checkpoint, under an overlay that is thrown away.
+    Saved(PathBuf),
 }
 
 /// A qemu-system program and what it is told about its own files; an installed one knows them itself.
@@ -90,16 +103,43 @@ pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> 
         core(spec, paths, channels),
         control_port(),
         root_disk(paths),
-        home_disk(paths),
+        home_disk(spec, paths),
         gpu(spec),
         display(spec),
         network(channels.agent),
         agent(channels.agent),
-        credentials(paths),
+        credentials(spec, paths),
         entropy_and_memory(),
+        restore(paths),
         sandbox(spec),
     ];
     parts.into_iter().flatten().flat_map(Switch::arguments).collect()
+}
+
+/// All that a VM started from a checkpoint must have in common with the one that was saved, as text.
+pub fn machine_identity(spec: &VmSpec) -> String {
+    let nowhere = PathBuf::new();
+    let paths = Paths {
+        kernel: nowhere.clone(),
+        rootfs: nowhere.clone(),
+        qemu: Program { path: nowhere.clone(), bundle: None },
+        overlay_folder: nowhere.clone(),
+        home: None,
+        root: RootDisk::Image,
+        keys: nowhere,
+    };
+    let parts = [
+        machine(spec),
+        boot(spec, &paths),
+        control_port(),
+        root_disk(&paths),
+        home_disk(spec, &paths),
+        gpu(spec),
+        network(Agent::Loopback),
+        entropy_and_memory(),
+    ];
+    let words: Vec<_> = parts.into_iter().flatten().flat_map(Switch::arguments).collect();
+    words.join(std::ffi::OsStr::new(" ")).to_string_lossy().into_owned()
 }
 
 /// The least that shows whether an accelerator runs a guest: a kernel with a console, and no disk to boot from.
@@ -181,22 +221,32 @@ fn control_port() -> Vec<Switch> {
 }
 
 /// `snapshot=on`: the image is opened read-only, and what the guest writes goes to a temporary file that
-/// has no name any more once it is open. Nothing has to be cleaned up, however QEMU ends.
+/// has no name any more once it is open. Nothing has to be cleaned up, however QEMU ends. (No other QMP command may copy
+/// such a disk: drive-backup and its like open the image with the flags of the temporary file, and so unlink it.)
 fn root_disk(paths: &Paths) -> Vec<Switch> {
+    let (format, snapshot, image) = match &paths.root {
+        RootDisk::Image => ("raw", "on", &paths.rootfs),
+        RootDisk::ToSave(overlay) => ("qcow2", "off", overlay),
+        RootDisk::Saved(overlay) => ("qcow2", "on", overlay),
+    };
     vec![
         Switch::options("-drive")
             .set("if", "none")
             .set("id", "root")
-            .set("format", "raw")
-            .set("snapshot", "on")
+            .set("format", format)
+            .set("snapshot", snapshot)
             .set("discard", "unmap")
-            .set("file", &paths.rootfs),
+            .set("file", image),
         Switch::of("-device", "virtio-blk-pci").set("drive", "root"),
     ]
 }
 
 /// The guest finds it by its serial number. Space that it no longer uses goes back to the host.
-fn home_disk(paths: &Paths) -> Vec<Switch> {
+fn home_disk(spec: &VmSpec, paths: &Paths) -> Vec<Switch> {
+    let device = Switch::of("-device", "virtio-blk-pci").set("drive", "home").set("serial", "home");
+    if spec.start.value == Start::Instant {
+        return if matches!(spec.home, Home::Kept(_)) { nobodys_home(device) } else { Vec::new() };
+    }
     let Some(home) = &paths.home else { return Vec::new() };
     vec![
         Switch::options("-drive")
@@ -205,7 +255,17 @@ fn home_disk(paths: &Paths) -> Vec<Switch> {
             .set("format", "raw")
             .set("discard", "unmap")
             .set("file", home),
-        Switch::of("-device", "virtio-blk-pci").set("drive", "home").set("serial", "home"),
+        device,
+    ]
+}
+
+/// At a checkpoint the disk holds nothing. The home takes the place of what is behind it once the VM is somebody's.
+fn nobodys_home(device: Switch) -> Vec<Switch> {
+    let node = |driver, name| Switch::options("-blockdev").set("driver", driver).set("node-name", name);
+    vec![
+        node("null-co", "home-none").set("size", "1048576").set("read-zeroes", "on"),
+        node("raw", "home").set("file", "home-none").set("discard", "unmap"),
+        device,
     ]
 }
 
@@ -313,7 +373,11 @@ fn agent(agent: Agent) -> Vec<Switch> {
     }
 }
 
-fn credentials(paths: &Paths) -> Vec<Switch> {
+/// After a checkpoint they come over the control port: what is saved must hold nobody's.
+fn credentials(spec: &VmSpec, paths: &Paths) -> Vec<Switch> {
+    if spec.start.value == Start::Instant {
+        return Vec::new();
+    }
     let credential = |name: &&str| {
         Switch::options("-fw_cfg")
             .set("name", format!("opt/io.systemd.credentials/{name}"))
@@ -328,6 +392,14 @@ fn entropy_and_memory() -> Vec<Switch> {
         Switch::of("-device", "virtio-rng-pci"),
         Switch::of("-device", "virtio-balloon-pci").set("free-page-reporting", "on"),
     ]
+}
+
+/// The saved state is read when QMP says from where, and the VM is not let run before QMP says so.
+fn restore(paths: &Paths) -> Vec<Switch> {
+    match paths.root {
+        RootDisk::Saved(_) => vec![Switch::plain("-incoming", "defer"), Switch::bare("-S")],
+        RootDisk::Image | RootDisk::ToSave(_) => Vec::new(),
+    }
 }
 
 /// seccomp, where QEMU has it. `spawn` may be denied: nothing here starts a helper program.

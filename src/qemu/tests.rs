@@ -15,6 +15,7 @@ fn paths() -> Paths {
         },
         overlay_folder: "/cache/overlays".into(),
         home: Some("/data/homes/default.img".into()),
+        root: RootDisk::Image,
         keys: "/state/vms/default/keys".into(),
     }
 }
@@ -63,12 +64,37 @@ fn linux_argv_for_each_accelerator_and_gpu_mode() {
     snapshot!("linux-tcg-virgl-gtk", no_acceleration(Os::Linux), "");
     snapshot!("linux-tcg-virgl-sdl", no_acceleration(Os::Linux), "display = \"sdl\"\nfullscreen = true");
     snapshot!("linux-tcg-software-gtk", no_acceleration(Os::Linux), "gl = \"off\"");
+    snapshot!("linux-tcg-software-gtk-boot", no_acceleration(Os::Linux), "gl = \"off\"\nstart = \"boot\"");
     snapshot!("linux-tcg-passthrough", no_acceleration(Os::Linux), "gpu = \"auto\"");
     let mut iommufd = host(Os::Linux);
     iommufd.pci.iommufd = true;
     iommufd.pci.functions.iter_mut().for_each(|function| function.cdev = Some(Node::Usable));
     let all = "gpu = \"auto\"\ngpu_rom = \"/roms/a,b.rom\"\ngpu_x_vga = true\ninput = [\"/dev/input/by-id/k\", \"/dev/input/by-id/m\"]";
     snapshot!("linux-kvm-passthrough-iommufd", iommufd, all);
+}
+
+#[test]
+fn a_start_from_a_checkpoint_differs_in_the_disk_and_in_what_it_waits_for() {
+    let spec = spec(&no_acceleration(Os::Linux), "gl = \"off\"").unwrap();
+    let words = |root| {
+        let paths = Paths { root, ..paths() };
+        let argv = argv(&spec, &paths, &channels(Os::Linux));
+        argv.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let (boots, restored) =
+        (words(RootDisk::ToSave("/o/disk".into())), words(RootDisk::Saved("/c/disk".into())));
+    let only_in = |these: &[String], those: &[String]| -> Vec<String> {
+        these.iter().filter(|word| !those.contains(word)).cloned().collect()
+    };
+    let disk = |snapshot, file| {
+        format!("if=none,id=root,format=qcow2,snapshot={snapshot},discard=unmap,file={file}")
+    };
+    assert_eq!(only_in(&boots, &restored), [disk("off", "/o/disk")]);
+    assert_eq!(only_in(&restored, &boots), [&disk("on", "/c/disk"), "-incoming", "defer", "-S"]);
+    // Nothing of one VM's own is in what another may start from.
+    for own in ["/data/homes", "/state/vms", "systemd.hostname", "fw_cfg"] {
+        assert!(!boots.iter().any(|word| word.contains(own)), "{own}");
+    }
 }
 
 #[test]

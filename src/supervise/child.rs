@@ -19,6 +19,7 @@ pub struct Child {
     guard: Option<os::Guard>,
     process: std::process::Child,
     qmp: ChildStdin,
+    control: Box<dyn Write + Send>,
 }
 
 impl Child {
@@ -38,7 +39,7 @@ impl Child {
         let _until_spawned = launch.lock.as_deref().map(|lock| os::share(lock, &mut command));
         os::die_with_launcher(&mut command);
         let mut process = command.spawn().with_context(cannot)?;
-        let (console, control) = links.connect();
+        let os::Ends { console, control, to_guest } = links.connect().with_context(cannot)?;
         let streams = Streams {
             qmp: Box::new(process.stdout.take().expect("it is piped")),
             stderr: Box::new(process.stderr.take().expect("it is piped")),
@@ -46,7 +47,7 @@ impl Child {
             control,
         };
         let qmp = process.stdin.take().expect("it is piped");
-        let mut child = Self { guard: None, process, qmp };
+        let mut child = Self { guard: None, process, qmp, control: to_guest };
         child.guard = Some(os::Guard::new(&child.process).with_context(cannot)?);
         Ok((child, streams))
     }
@@ -55,6 +56,13 @@ impl Child {
     pub fn send(&mut self, command: QmpCommand) {
         if let Err(e) = self.qmp.write_all(command.line().as_bytes()) {
             tracing::debug!("{command:?} did not reach QEMU: {e}");
+        }
+    }
+
+    /// A line for the guest, on its control port.
+    pub fn tell(&mut self, line: &str) {
+        if let Err(e) = self.control.write_all(line.as_bytes()) {
+            tracing::debug!("the guest was not told: {e}");
         }
     }
 

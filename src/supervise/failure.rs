@@ -8,6 +8,8 @@ pub enum Failure {
     Gl,
     Window,
     Vsock,
+    /// A saved VM that does not start again.
+    Checkpoint,
 }
 
 /// What a launch stands on and could do without, as far as it shows only by failing.
@@ -17,6 +19,8 @@ pub struct Rungs {
     pub accelerator: bool,
     pub gl: bool,
     pub window: bool,
+    /// It starts from a saved VM.
+    pub checkpoint: bool,
 }
 
 /// A failure without a word about its cause.
@@ -34,18 +38,19 @@ pub enum Symptom {
 
 impl Rungs {
     /// What to do without, in the order of likelihood: a driver for graphics crashes and hangs more often than an
-    /// accelerator, but has no part in a kernel's first words. None if there is nothing left to suspect.
+    /// accelerator, but has no part in a kernel's first words; and a saved VM was sound when it was saved. None if there is nothing left to suspect.
     pub fn suspect(self, symptom: Symptom) -> Option<Failure> {
         let order: &[Failure] = match symptom {
-            Symptom::Crash => &[Failure::Gl, Failure::Accelerator, Failure::Window],
-            Symptom::NoAnswer => &[Failure::Gl, Failure::Window, Failure::Accelerator],
-            Symptom::NoConsole => &[Failure::Accelerator],
-            Symptom::NoSession => &[Failure::Gl, Failure::Accelerator],
+            Symptom::Crash => &[Failure::Checkpoint, Failure::Gl, Failure::Accelerator, Failure::Window],
+            Symptom::NoAnswer => &[Failure::Checkpoint, Failure::Gl, Failure::Window, Failure::Accelerator],
+            Symptom::NoConsole => &[Failure::Checkpoint, Failure::Accelerator],
+            Symptom::NoSession => &[Failure::Checkpoint, Failure::Gl, Failure::Accelerator],
         };
         order.iter().copied().find(|failure| match failure {
             Failure::Accelerator => self.accelerator,
             Failure::Gl => self.gl,
             Failure::Window => self.window,
+            Failure::Checkpoint => self.checkpoint,
             Failure::Vsock => false,
         })
     }
@@ -120,7 +125,7 @@ pub fn said(line: &str) -> String {
 mod tests {
     use super::*;
 
-    const ALL: Rungs = Rungs { accelerator: true, gl: true, window: true };
+    const ALL: Rungs = Rungs { accelerator: true, gl: true, window: true, checkpoint: false };
 
     #[test]
     fn a_silent_failure_takes_one_rung_after_the_other_and_none_that_is_not_there() {
@@ -132,6 +137,7 @@ mod tests {
                     Failure::Accelerator => rungs.accelerator = false,
                     Failure::Gl => rungs.gl = false,
                     Failure::Window => rungs.window = false,
+                    Failure::Checkpoint => rungs.checkpoint = false,
                     Failure::Vsock => panic!("it says so when it fails"),
                 }
             }
@@ -141,6 +147,8 @@ mod tests {
         assert_eq!(fall(Symptom::NoAnswer), [Failure::Gl, Failure::Window, Failure::Accelerator]);
         assert_eq!(fall(Symptom::NoConsole), [Failure::Accelerator]);
         assert_eq!(fall(Symptom::NoSession), [Failure::Gl, Failure::Accelerator]);
+        let restored = Rungs { checkpoint: true, ..ALL };
+        assert_eq!(restored.suspect(Symptom::NoSession), Some(Failure::Checkpoint));
     }
 
     fn of(lines: &[&str], accelerated: bool) -> Option<Failure> {

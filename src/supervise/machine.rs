@@ -22,7 +22,8 @@
 //!                                               └───────────────┘
 //! ```
 
-use super::control::Report;
+use super::checkpoint::{self, Checkpoint, Progress};
+use super::control::{Entry, Report};
 use super::failure::{self, Failure, Rungs, Symptom};
 use super::qmp::{Command, Message};
 use super::{End, Exit, Limits, Stage, StopCause, Tails};
@@ -62,15 +63,29 @@ pub enum Action {
     },
     /// A sentence for the user.
     Say(String),
+    /// The VM is saved.
+    Saved,
+    /// Tell the guest who it is.
+    Enter(Entry),
 }
 
 /// Why the VM ends.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     PoweredOff,
-    Stopped { by: StopCause, clean: bool },
-    RungFailed { failure: Failure, because: String },
-    Died { reason: String },
+    Stopped {
+        by: StopCause,
+        clean: bool,
+    },
+    /// It was only to be saved.
+    Saved,
+    RungFailed {
+        failure: Failure,
+        because: String,
+    },
+    Died {
+        reason: String,
+    },
 }
 
 /// The ladder that ends QEMU.
@@ -96,13 +111,21 @@ pub struct Machine {
     /// The guest takes too long, and the user knows it.
     given_up_waiting: bool,
     session_status: Option<i32>,
+    checkpoint: Option<Progress>,
     outcome: Option<Outcome>,
     rung: Option<(Rung, Instant)>,
 }
 
 impl Machine {
-    pub fn new(limits: Limits, rungs: Rungs, tells_session: bool, started: Instant) -> Self {
+    pub fn new(
+        limits: Limits,
+        rungs: Rungs,
+        tells_session: bool,
+        checkpoint: Option<Checkpoint>,
+        started: Instant,
+    ) -> Self {
         Self {
+            checkpoint: checkpoint.map(Progress::new),
             limits,
             rungs,
             tells_session,
@@ -129,6 +152,10 @@ impl Machine {
             }
             Event::ConsoleByte => self.reach(Stage::Kernel),
             Event::Welcome => self.reach(Stage::Services),
+            Event::Control(Report::Checkpoint) => {
+                let first = self.checkpoint.as_mut().and_then(Progress::arrived);
+                first.map(Action::Send).into_iter().collect()
+            }
             Event::Control(Report::SessionReady) => self.reach(Stage::Ready),
             Event::Control(Report::SessionExit { status }) => {
                 self.session_status.get_or_insert(status);
@@ -176,14 +203,16 @@ impl Machine {
         match self.outcome {
             Some(Outcome::PoweredOff) => End::PoweredOff { session_status: self.session_status },
             Some(Outcome::Stopped { by, clean }) => End::Stopped { by, clean },
+            Some(Outcome::Saved) => End::Saved,
             Some(Outcome::RungFailed { failure, because }) => End::RungFailed { failure, because, tails },
             Some(Outcome::Died { reason }) => End::Died { reason, tails },
             None => {
                 let last = tails.qemu.last().map(|line| format!(": {}", failure::said(line)));
                 let reason = format!("QEMU {exit}{}", last.unwrap_or_default());
                 let crash = || Some((self.rungs.suspect(Symptom::Crash)?, reason.clone()));
+                // A QEMU that can't read a saved VM says so and ends.
                 let failed = failure::classify(&tails.qemu, self.rungs)
-                    .or_else(|| exit.is_crash().then(crash).flatten());
+                    .or_else(|| (exit.is_crash() || self.rungs.checkpoint).then(crash).flatten());
                 match failed {
                     Some((failure, because)) if !ready => End::RungFailed { failure, because, tails },
                     _ => End::Died { reason, tails },
@@ -200,7 +229,12 @@ impl Machine {
                 self.commands = true;
                 let mut actions = self.ask_status();
                 actions.push(Action::Send(Command::UserNetwork));
+                actions.extend(self.checkpoint.as_mut().and_then(Progress::negotiated).map(Action::Send));
                 actions
+            }
+            Message::Done(_) | Message::Refused(..) | Message::Migration(_) => {
+                let outcome = self.checkpoint.as_mut().and_then(|checkpoint| checkpoint.on(&message));
+                outcome.map_or(vec![], |outcome| self.on_checkpoint(outcome, now))
             }
             Message::Forwarded { port } => vec![Action::Reachable(port)],
             // A pause asked for in the window is no failure: why it stopped decides.
@@ -219,6 +253,37 @@ impl Machine {
             Message::Panicked => self.panicked(now),
             Message::Shutdown { reason } => self.on_shutdown(&reason, now),
         }
+    }
+
+    fn on_checkpoint(&mut self, outcome: checkpoint::Outcome, now: Instant) -> Vec<Action> {
+        let (mut actions, next) = match outcome {
+            checkpoint::Outcome::Next(command) => return vec![Action::Send(command)],
+            checkpoint::Outcome::Entered(entry) => return vec![Action::Enter(entry)],
+            checkpoint::Outcome::Lost(because) => {
+                return self.gives_up(
+                    Symptom::NoSession,
+                    format!("the saved VM does not start: {because}"),
+                    now,
+                );
+            }
+            checkpoint::Outcome::Restored(next) => (self.reach(Stage::Services), next),
+            checkpoint::Outcome::Saved(next) => (vec![Action::Saved], next),
+            checkpoint::Outcome::NotSaved(because, None) => {
+                self.ends_as(died(format!("the VM can't be saved: {because}")));
+                (vec![], None)
+            }
+            checkpoint::Outcome::NotSaved(because, next) => {
+                (vec![Action::Say(format!("the VM can't be saved for the next start: {because}"))], next)
+            }
+        };
+        match next {
+            Some(command) => actions.push(Action::Send(command)),
+            None => {
+                self.ends_as(Outcome::Saved);
+                actions.extend(self.climb(Rung::Quit, now));
+            }
+        }
+        actions
     }
 
     fn ask_status(&mut self) -> Vec<Action> {

@@ -19,6 +19,7 @@
 //! QEMU never outlives the launcher: [`run`] kills and reaps it on every way out, a panic included, and
 //! the OS does if the launcher itself is killed (`os/`).
 
+mod checkpoint;
 mod child;
 mod clock;
 mod control;
@@ -47,6 +48,8 @@ pub mod fuzzing {
     pub use super::qmp::{LINE_BYTES as QMP_LINE_BYTES, Message, parse as parse_message};
 }
 
+pub use checkpoint::{Checkpoint, From};
+pub use control::{Entry, HomeDisk};
 pub use failure::{Failure, Rungs};
 pub use signals::Signals;
 pub use status::{Status, for_stderr};
@@ -57,7 +60,7 @@ use anyhow::Result;
 use child::Child;
 use clock::Clock;
 use machine::{Action, Event, Machine};
-use qmp::Command;
+use qmp::{Command, Step};
 use readers::Readers;
 use std::ffi::OsString;
 use std::fmt;
@@ -65,7 +68,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A QEMU to start.
 #[derive(Debug, Clone)]
@@ -86,6 +89,8 @@ pub struct Launch {
     pub rungs: Rungs,
     /// The guest is one that tells when its session is ready.
     pub tells_session: bool,
+    /// What is done where the guest waits to be somebody's, if it does.
+    pub checkpoint: Option<Checkpoint>,
     pub limits: Limits,
 }
 
@@ -136,6 +141,8 @@ pub enum End {
         by: StopCause,
         clean: bool,
     },
+    /// Saved at its checkpoint, as it was to be.
+    Saved,
     /// Something that the launch can do without does not work here: start again without it.
     RungFailed {
         failure: Failure,
@@ -207,7 +214,8 @@ pub fn run(launch: &Launch, status: &mut dyn Status, signals: &Signals) -> Resul
     fault::point(Point::AfterSpawn);
     let (readers, events, waker) = Readers::start(streams, launch)?;
     let awake = signals.wake(move || waker.wake());
-    let machine = Machine::new(launch.limits, launch.rungs, launch.tells_session, started);
+    let machine =
+        Machine::new(launch.limits, launch.rungs, launch.tells_session, launch.checkpoint.clone(), started);
     let mut supervision = Supervision {
         machine,
         child,
@@ -299,6 +307,8 @@ impl Supervision<'_> {
                 Action::Reachable(port) => self.status.reachable(port),
                 Action::TerminalSize { columns, rows } => self.status.terminal_size(columns, rows),
                 Action::Say(sentence) => self.status.say(&sentence),
+                Action::Saved => self.status.saved(),
+                Action::Enter(entry) => self.child.tell(&entry.line(SystemTime::now())),
             }
             after.into_iter().for_each(fault::point);
         }
@@ -309,6 +319,8 @@ fn fault_after(action: &Action) -> Option<Point> {
     Some(match action {
         Action::Send(Command::Powerdown) => Point::PowerButton,
         Action::Send(Command::Quit) => Point::QuitSent,
+        Action::Send(Command::Step(Step::Save, _)) => Point::Saving,
+        Action::Enter(_) => Point::Entered,
         Action::Stage(Stage::Kernel) => Point::Kernel,
         Action::Stage(Stage::Services) => Point::Services,
         Action::Stage(Stage::Ready) => Point::Ready,

@@ -28,6 +28,12 @@ pub enum Message {
     Powerdown,
     Stop,
     Panicked,
+    /// The answer to one of the [`Step`]s.
+    Done(Step),
+    /// QEMU can't do a [`Step`], and why.
+    Refused(Step, String),
+    /// How saving or restoring goes: `active`, `completed`, `failed`, …
+    Migration(String),
 }
 
 /// The message in a line, if it is one that matters here.
@@ -41,8 +47,13 @@ pub fn parse(line: &[u8]) -> Option<Message> {
             NEGOTIATE => Some(Message::Negotiated),
             USER_NETWORK => Some(Message::Forwarded { port: forwarded_port(answer.as_str()?)? }),
             STATUS => Some(Message::Status(answer.get("status")?.as_str()?.to_owned())),
-            _ => None,
+            id => Step::of(id).map(Message::Done),
         };
+    }
+    if let Some(error) = message.get("error") {
+        let step = Step::of(message.get("id")?.as_str()?)?;
+        let why = error.get("desc").and_then(Value::as_str).unwrap_or("QEMU does not say why");
+        return Some(Message::Refused(step, why.to_owned()));
     }
     match message.get("event")?.as_str()? {
         "SHUTDOWN" => {
@@ -52,6 +63,7 @@ pub fn parse(line: &[u8]) -> Option<Message> {
         "POWERDOWN" => Some(Message::Powerdown),
         "STOP" => Some(Message::Stop),
         "GUEST_PANICKED" => Some(Message::Panicked),
+        "MIGRATION" => Some(Message::Migration(message.pointer("/data/status")?.as_str()?.to_owned())),
         _ => None,
     }
 }
@@ -63,7 +75,7 @@ fn forwarded_port(table: &str) -> Option<u16> {
     line.split_whitespace().nth(3)?.parse().ok()
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Capabilities,
     Status,
@@ -73,6 +85,59 @@ pub enum Command {
     Powerdown,
     /// Ends QEMU as if the plug were pulled, but with its disk images written back.
     Quit,
+    /// Part of what is done at a checkpoint, with its arguments.
+    Step(Step, Value),
+}
+
+/// What is done at a checkpoint, one after the other: each is answered before the next is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A file that holds each page of memory at a place of its own, and word of how it goes.
+    SetUp,
+    Pause,
+    Save,
+    Restore,
+    /// What the guest writes to its root disk from now on goes elsewhere.
+    LeaveDisk,
+    OpenHome,
+    /// Puts the home in the place of the disk that holds nothing.
+    AttachHome,
+    /// Has the guest see how large it is.
+    SizeHome,
+    Resume,
+}
+
+impl Step {
+    const ALL: [Self; 9] = [
+        Self::SetUp,
+        Self::Pause,
+        Self::Save,
+        Self::Restore,
+        Self::LeaveDisk,
+        Self::OpenHome,
+        Self::AttachHome,
+        Self::SizeHome,
+        Self::Resume,
+    ];
+
+    /// QEMU's name for it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::SetUp => "migrate-set-capabilities",
+            Self::Pause => "stop",
+            Self::Save => "migrate",
+            Self::Restore => "migrate-incoming",
+            Self::LeaveDisk => "blockdev-snapshot-sync",
+            Self::OpenHome => "blockdev-add",
+            Self::AttachHome => "blockdev-reopen",
+            Self::SizeHome => "block_resize",
+            Self::Resume => "cont",
+        }
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.name() == name)
+    }
 }
 
 const NEGOTIATE: &str = "qmp_capabilities";
@@ -81,19 +146,16 @@ const USER_NETWORK: &str = "human-monitor-command";
 
 impl Command {
     /// The command as a line. Its name is its id, too.
-    pub fn line(self) -> String {
-        let name = match self {
-            Self::Capabilities => NEGOTIATE,
-            Self::Status => STATUS,
-            Self::UserNetwork => USER_NETWORK,
-            Self::Powerdown => "system_powerdown",
-            Self::Quit => "quit",
+    pub fn line(&self) -> String {
+        let (name, arguments) = match self {
+            Self::Capabilities => (NEGOTIATE, json!({})),
+            Self::Status => (STATUS, json!({})),
+            Self::UserNetwork => (USER_NETWORK, json!({ "command-line": "info usernet" })),
+            Self::Powerdown => ("system_powerdown", json!({})),
+            Self::Quit => ("quit", json!({})),
+            Self::Step(step, arguments) => (step.name(), arguments.clone()),
         };
-        let mut line = json!({ "execute": name, "id": name });
-        if self == Self::UserNetwork {
-            line["arguments"] = json!({ "command-line": "info usernet" });
-        }
-        format!("{line}\n")
+        format!("{}\n", json!({ "execute": name, "id": name, "arguments": arguments }))
     }
 }
 
@@ -118,6 +180,15 @@ mod tests {
             Some(Message::Shutdown { reason: "guest-shutdown".into() })
         );
         assert_eq!(read("{\"event\": \"STOP\"}\r"), Some(Message::Stop));
+        assert_eq!(read(r#"{"return": {}, "id": "cont"}"#), Some(Message::Done(Step::Resume)));
+        assert_eq!(
+            read(r#"{"error": {"class": "GenericError", "desc": "no"}, "id": "migrate"}"#),
+            Some(Message::Refused(Step::Save, "no".into()))
+        );
+        assert_eq!(
+            read(r#"{"event": "MIGRATION", "data": {"status": "completed"}}"#),
+            Some(Message::Migration("completed".into()))
+        );
         let forwards = "Hub -1 (net):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  TCP[HOST_FORWARD]  13       127.0.0.1 40123       10.0.2.15    22     0     0\r\n";
         let answer = json!({ "return": forwards, "id": "human-monitor-command" }).to_string();
         assert_eq!(read(&answer), Some(Message::Forwarded { port: 40123 }));
@@ -134,7 +205,12 @@ mod tests {
 
     #[test]
     fn a_command_is_one_line_with_an_id() {
-        assert_eq!(Command::Quit.line(), "{\"execute\":\"quit\",\"id\":\"quit\"}\n");
+        assert_eq!(Command::Quit.line(), "{\"arguments\":{},\"execute\":\"quit\",\"id\":\"quit\"}\n");
+        let step = Command::Step(Step::SizeHome, json!({ "device": "home", "size": 4096 }));
+        assert_eq!(
+            step.line(),
+            "{\"arguments\":{\"device\":\"home\",\"size\":4096},\"execute\":\"block_resize\",\"id\":\"block_resize\"}\n"
+        );
     }
 
     proptest! {

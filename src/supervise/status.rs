@@ -13,6 +13,8 @@ pub trait Status {
     fn reachable(&mut self, _port: u16) {}
     /// The guest's terminal has this many character cells.
     fn terminal_size(&mut self, _columns: u16, _rows: u16) {}
+    /// Its checkpoint has been written.
+    fn saved(&mut self) {}
     /// The VM is being ended.
     fn ending(&mut self) {}
     /// Time went by.

@@ -23,6 +23,7 @@ fn main() -> anyhow::Result<()> {
         qemu_log: Some(folder.join("qemu.log")),
         rungs: Rungs::default(),
         tells_session: true,
+        checkpoint: None,
         limits: Limits::default(),
     };
     let end = run(&launch, &mut *for_stderr(), &Signals::install()?)?;

@@ -55,6 +55,7 @@ impl Scene {
             qemu_log: Some(folder.path().join("qemu.log")),
             rungs: Rungs::default(),
             tells_session: true,
+            checkpoint: None,
             limits: Limits { life: NEVER, ready: NEVER, poweroff: NEVER, quit: NEVER },
         };
         Self { launch, signals: Signals::default(), stops_at_ready: 0, folder }

@@ -1,6 +1,6 @@
 //! Linux: the kernel kills QEMU when its parent thread ends.
 
-pub use super::unix::{Links, exit, is_crash, keeping_nohup, share, signal_name, terminate};
+pub use super::unix::{Ends, Links, exit, is_crash, keeping_nohup, share, signal_name, terminate};
 
 use nix::sys::{prctl, signal::Signal};
 use nix::unistd::getppid;

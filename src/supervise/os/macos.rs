@@ -1,6 +1,6 @@
 //! macOS: no signal comes when a parent dies, so a shell waits beside QEMU for the launcher's end.
 
-pub use super::unix::{Links, exit, is_crash, keeping_nohup, share, signal_name, terminate};
+pub use super::unix::{Ends, Links, exit, is_crash, keeping_nohup, share, signal_name, terminate};
 
 use std::io;
 use std::os::unix::process::CommandExt;

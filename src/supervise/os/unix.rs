@@ -6,7 +6,7 @@ use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -21,6 +21,14 @@ pub struct Links {
     /// Keeps QEMU's numbers taken in this process. Else a pipe that the standard library makes for the spawn
     /// could have one of them, and putting the socket there would cut it.
     _taken: Vec<File>,
+}
+
+/// Our ends of the channels.
+pub struct Ends {
+    pub console: Box<dyn Read + Send>,
+    pub control: Box<dyn Read + Send>,
+    /// The control channel's other direction.
+    pub to_guest: Box<dyn Write + Send>,
 }
 
 struct Link {
@@ -56,9 +64,10 @@ impl Links {
         }
     }
 
-    /// Our ends, console first. QEMU's are closed here, so that reading ends when QEMU does.
-    pub fn connect(self) -> (Box<dyn Read + Send>, Box<dyn Read + Send>) {
-        (Box::new(self.console.ours), Box::new(self.control.ours))
+    /// QEMU's ends are closed here, so that reading ends when QEMU does.
+    pub fn connect(self) -> io::Result<Ends> {
+        let to_guest = Box::new(self.control.ours.try_clone()?);
+        Ok(Ends { console: Box::new(self.console.ours), control: Box::new(self.control.ours), to_guest })
     }
 }
 

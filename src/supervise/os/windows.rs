@@ -2,7 +2,7 @@
 
 use crate::qemu::{Channel, Channels};
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::os::windows::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
@@ -31,9 +31,19 @@ impl Links {
         command.creation_flags(CREATE_NEW_PROCESS_GROUP);
     }
 
-    pub fn connect(self) -> (Box<dyn Read + Send>, Box<dyn Read + Send>) {
-        (Box::new(self.console), Box::new(self.control))
+    /// A pipe that somebody reads can't be written at the same time; so a plan for Windows has no checkpoint, and nothing
+    /// to tell the guest.
+    pub fn connect(self) -> io::Result<Ends> {
+        let to_guest = Box::new(io::sink());
+        Ok(Ends { console: Box::new(self.console), control: Box::new(self.control), to_guest })
     }
+}
+
+/// Our ends of the channels.
+pub struct Ends {
+    pub console: Box<dyn Read + Send>,
+    pub control: Box<dyn Read + Send>,
+    pub to_guest: Box<dyn Write + Send>,
 }
 
 /// Opened at the first read, on the reader's thread: QEMU needs a moment to make it.
