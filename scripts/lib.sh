@@ -37,6 +37,14 @@ deb_arch() {
     esac
 }
 
+# Where the loader of a root file system for ARCH is.
+guest_loader() {
+    case $ARCH in
+    x86_64) echo lib64/ld-linux-x86-64.so.2 ;;
+    aarch64) echo lib/ld-linux-aarch64.so.1 ;;
+    esac
+}
+
 # Where the components for ARCH go: those for another machine than this one beside the own ones.
 build_path() { printf '%s\n' "$REPO/assets/build$([ "$ARCH" = "$HOST_ARCH" ] || echo "/$ARCH")"; }
 
@@ -126,7 +134,7 @@ debian_mirror() {
 # private_apt DIR SUITE...: an apt that knows only these Debian suites and keeps its state in DIR: the
 # machine's own configuration is neither read nor changed. Afterwards: `apt-get "${apt_opts[@]}" …`.
 private_apt() {
-    local dir=$1 suite mirror arch=${DEB_ARCH:-amd64}
+    local dir=$1 suite mirror arch=${DEB_ARCH:-$(deb_arch "$HOST_ARCH")}
     shift
     mirror=$(debian_mirror)
     mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$dir/etc"

@@ -54,17 +54,17 @@ mesa_llvm=libLLVM-mesa.so
 link_llvm() {
     local root=$1 gallium=$2 work=$3 libs symbol wanted=()
     libs=$(echo "$root"/usr/lib/*-linux-gnu)
-    nm -D --undefined-only --with-symbol-versions "$gallium" | awk '$2 ~ /@LLVM_/ {print $2}' | sort >"$work/imports"
+    "$(tool_prefix)nm" -D --undefined-only --with-symbol-versions "$gallium" | awk '$2 ~ /@LLVM_/ {print $2}' | sort >"$work/imports"
     # The drivers of AMD's GPUs need a back end that is larger than all the rest.
     grep '^LLVMInitializeAMDGPU' "$work/imports" |
         stub_source "VirtualGhost's LLVM is without AMDGPU; for Debian's: sudo apt update && sudo apt upgrade" >"$work/stub.c"
     version_script <"$work/imports" >"$work/map"
     while IFS=@ read -r symbol _; do wanted+=("-Wl,-u,$symbol"); done <"$work/imports"
-    cc -O2 -fPIC -fno-builtin -shared -nodefaultlibs -s -o "$work/$mesa_llvm" "$work/stub.c" -Wl,-soname,"$mesa_llvm" \
+    "$(tool_prefix)gcc" -O2 -fPIC -fno-builtin -shared -nodefaultlibs -s -o "$work/$mesa_llvm" "$work/stub.c" -Wl,-soname,"$mesa_llvm" \
         -Wl,--build-id=none -Wl,--version-script="$work/map" -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,pack-relative-relocs \
         -Wl,--gc-sections -Wl,--no-undefined "${wanted[@]}" \
         -Wl,--start-group "$work"/libLLVM*.a -Wl,--end-group -Wl,--as-needed \
-        "$libs"/lib{stdc++.so.6,gcc_s.so.1,z.so.1,zstd.so.1,m.so.6,c.so.6} "$root"/lib64/ld-linux-*.so.* -l:libc_nonshared.a
+        "$libs"/lib{stdc++.so.6,gcc_s.so.1,z.so.1,zstd.so.1,m.so.6,c.so.6} "$root/$(guest_loader)" -l:libc_nonshared.a
 }
 
 installed_version() { dpkg-query --root="$1" -W -f '${Version}' "$2"; }

@@ -12,9 +12,9 @@ pack() {
     stamp "$root"
     # No journal: nothing outlives a crash here anyway. Inode tables that are not in use stay holes.
     # The image's own mkfs.ext4, for it sorts folders and knows SOURCE_DATE_EPOCH, which that of an older host does not.
-    local loader=("$root"/lib64/ld-linux-x86-64.so.2 --library-path "$root/usr/lib/x86_64-linux-gnu:$root/usr/lib")
     rm -f "$image"
-    MKE2FS_CONFIG="$root/etc/mke2fs.conf" "${loader[@]}" "$root/usr/sbin/mkfs.ext4" -q -L vgroot -U "$image_uuid" \
+    MKE2FS_CONFIG="$root/etc/mke2fs.conf" "$root/$(guest_loader)" --library-path "$root/usr/lib/$ARCH-linux-gnu:$root/usr/lib" \
+        "$root/usr/sbin/mkfs.ext4" -q -L vgroot -U "$image_uuid" \
         -E "hash_seed=$image_uuid,root_owner=0:0,assume_storage_prezeroed=1,nodiscard" \
         -O 'none,extent,dir_index,filetype,sparse_super2,flex_bg,metadata_csum,64bit,huge_file,large_file,extra_isize,dir_nlink' \
         -I 256 -b 4096 -m 0 -i 16384 -d "$root" "$image" "$image_size"
