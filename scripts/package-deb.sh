@@ -29,4 +29,5 @@ cp "$1/virtualghost" "$work/dist/"
 sed "s,@VERSION@,$(project_version),g; s/@DATE@/$(date -Ru -d "@$SOURCE_DATE_EPOCH")/" \
     "$REPO/packaging/debian/changelog.in" >"$work/dist/changelog"
 mkdir -p "$2"
-"$cargo_deb" --manifest-path "$work/Cargo.toml" --no-build --no-strip --quiet --output "$2/"
+# Fast: what is in the executable is compressed already.
+"$cargo_deb" --manifest-path "$work/Cargo.toml" --no-build --no-strip --fast --quiet --output "$2/"
