@@ -64,7 +64,7 @@ link_llvm() {
         -Wl,--build-id=none -Wl,--version-script="$work/map" -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,pack-relative-relocs \
         -Wl,--gc-sections -Wl,--no-undefined "${wanted[@]}" \
         -Wl,--start-group "$work"/libLLVM*.a -Wl,--end-group -Wl,--as-needed \
-        "$libs"/lib{stdc++.so.6,gcc_s.so.1,z.so.1,zstd.so.1,m.so.6,c.so.6} "$root/$(guest_loader)" -l:libc_nonshared.a
+        "$libs"/lib{stdc++.so.6,gcc_s.so.1,z.so.1,zstd.so.1,m.so.6,c.so.6} "$root/$(guest_loader)" -l:libc_nonshared.a -lgcc
 }
 
 installed_version() { dpkg-query --root="$1" -W -f '${Version}' "$2"; }
