@@ -1,5 +1,5 @@
 # VirtualGhost: `make run` builds whatever is missing and launches; `make test` is what CI runs.
-# Settings: FLAVOUR=debian|arch  GHOSTTY=FILE  CONTAINER=docker|podman|buildah  CARGO=…
+# Settings: ARCH=x86_64|aarch64  FLAVOUR=debian|arch  GHOSTTY=FILE  CONTAINER=docker|podman|buildah  CARGO=…
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-builtin-rules
@@ -9,14 +9,24 @@ CARGO ?= cargo
 # The flavour of the guest; asked for once, and only by the targets that build it.
 FLAVOUR ?= $(eval FLAVOUR := $(shell scripts/default-flavour.sh))$(FLAVOUR)
 
-BUILD := assets/build
+# The guest's architecture. One that is not this machine's has its outputs and its executable, which runs here by TCG,
+# in folders of its own: nothing is built twice when ARCH= changes.
+HOST_ARCH := $(patsubst arm64,aarch64,$(shell uname -m))
+ARCH ?= $(HOST_ARCH)
+export ARCH
+OTHER := $(if $(filter-out $(HOST_ARCH),$(ARCH)),/$(ARCH))
+
+BUILD := assets/build$(OTHER)
 KERNEL := $(BUILD)/kernel/manifest.json
 AGENT := $(BUILD)/agent/manifest.json
 ROOTFS := $(BUILD)/rootfs/manifest.json
 QEMU := $(BUILD)/qemu/manifest.json
 # The Ghostty that was handed in last, until another is, or none (GHOSTTY=).
 GHOSTTY ?= $(shell cat $(BUILD)/.ghostty 2>/dev/null)
-EXECUTABLE := $(or $(CARGO_TARGET_DIR),target)/release/virtualghost
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+EXECUTABLE := $(TARGET)$(OTHER)/release/virtualghost
+# Cargo for an executable, with the assets that it gets.
+cargo_build = $(if $(OTHER),VIRTUALGHOST_ASSETS=$(abspath $(BUILD))) $(CARGO) build --release
 
 .PHONY: help
 help: ## List the targets
@@ -28,17 +38,18 @@ run: build ## Build whatever is missing, then launch (ARGS="--memory 4096")
 
 .PHONY: build
 build: deps assets package-qemu ## The release executable, with kernel, root filesystem and QEMU inside
-	$(CARGO) build --release
+	$(cargo_build) --target-dir $(TARGET)$(OTHER)
 
 .PHONY: dist
 dist: deps assets package-qemu ## The release executable at its smallest, with checksum, in dist/
-	VIRTUALGHOST_ZSTD_LEVEL=19 $(CARGO) build --release --target-dir target/dist
-	mkdir -p dist && cp target/dist/release/virtualghost dist/virtualghost && cp $(BUILD)/rootfs/sbom.spdx.json dist/
-	cd dist && sha256sum virtualghost sbom.spdx.json | tee SHA256SUMS
+	VIRTUALGHOST_ZSTD_LEVEL=19 $(cargo_build) --target-dir target/dist$(OTHER)
+	mkdir -p dist$(OTHER)
+	cp target/dist$(OTHER)/release/virtualghost $(BUILD)/rootfs/sbom.spdx.json dist$(OTHER)/
+	cd dist$(OTHER) && sha256sum virtualghost sbom.spdx.json | tee SHA256SUMS
 
 .PHONY: deps deps-test
 deps:
-	@scripts/install-deps.sh build
+	@scripts/install-deps.sh build cross
 deps-test:
 	@scripts/install-deps.sh build test
 
@@ -63,9 +74,9 @@ $(SETTINGS): FORCE
 
 APT := $(shell command -v apt-get)
 COMMON := scripts/lib.sh
-$(KERNEL): scripts/build-kernel.sh scripts/check-kernel-config.sh $(COMMON) $(wildcard docker/kernel/*)
+$(KERNEL): scripts/build-kernel.sh scripts/check-kernel-config.sh $(COMMON) $(wildcard docker/kernel/*.config docker/kernel/$(ARCH)/*)
 	$(if $(APT),scripts/build-kernel.sh $(@D),scripts/docker-build.sh $(BUILD) kernel)
-$(AGENT): scripts/build-agent.sh $(COMMON) Cargo.toml Cargo.lock src/lib.rs src/bin/ghostly-agent.rs $(shell find src/agent -type f)
+$(AGENT): scripts/build-agent.sh scripts/cross.sh $(COMMON) Cargo.toml Cargo.lock src/lib.rs src/bin/ghostly-agent.rs $(shell find src/agent -type f)
 	CARGO='$(CARGO)' scripts/build-agent.sh $(@D)
 $(ROOTFS): scripts/build-rootfs.sh $(wildcard scripts/rootfs/*) $(COMMON) $(SETTINGS) $(AGENT) $(shell find assets/guest -type f)
 	FLAVOUR='$(FLAVOUR)' GHOSTTY='$(GHOSTTY)' \
@@ -74,7 +85,7 @@ $(QEMU): scripts/package-qemu.sh scripts/qemu-bundle.conf assets/qemu/window.c $
 	scripts/package-qemu.sh $(@D)
 
 # Tests, from the cheapest to the dearest.
-.PHONY: lint test-build test lab
+.PHONY: lint test-build test-components test lab
 lint: deps-test ## Formatting, clippy, shellcheck, the crates' licences
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
@@ -85,16 +96,24 @@ lint: deps-test ## Formatting, clippy, shellcheck, the crates' licences
 	scripts/check-dependencies.sh
 	scripts/check-specification.sh
 
-test-build: deps-test build
+test-build: test-components
 	tests/build/licences.sh
-	tests/build/kernel.sh
-	tests/build/qemu-bundle.sh $(BUILD)/qemu
-	tests/build/rootfs.sh $(BUILD)/rootfs
 	tests/build/ghostty.sh
 	tests/build/arch.sh
 	tests/build/docker.sh
 
-boot_test = VIRTUALGHOST_EXECUTABLE=$(abspath $(EXECUTABLE)) $(CARGO) test --test boot -- --test-threads=1 --nocapture
+test-components: deps-test build
+	ARCH=x86_64 tests/build/kernel.sh
+	ARCH=aarch64 tests/build/kernel.sh
+	tests/build/qemu-bundle.sh $(BUILD)/qemu
+	tests/build/rootfs.sh $(BUILD)/rootfs
+
+boot_test = VIRTUALGHOST_EXECUTABLE=$(abspath $(EXECUTABLE)) VIRTUALGHOST_BUILT=$(abspath $(BUILD)) \
+    $(CARGO) test --test boot -- --test-threads=1 --nocapture
+
+.PHONY: test-boot
+test-boot: deps-test build ## The tests that boot VMs
+	$(boot_test)
 
 # A target folder of its own: the launcher in it has fault points and a payload that boots nothing.
 kill_matrix = CARGO='$(CARGO)' tests/kill/run.sh $(or $(CARGO_TARGET_DIR),target)/kill
@@ -121,6 +140,7 @@ lab: test ## The long tests too
 	$(kill_matrix) long
 	tests/build/rootfs.sh --rebuild
 	LAB=1 tests/build/docker.sh
+	$(MAKE) ARCH=aarch64 test-components test-boot
 	tests/lab/ladder.sh $(EXECUTABLE)
 	tests/lab/remote.sh $(EXECUTABLE)
 	tests/lab/vsock.sh $(EXECUTABLE)

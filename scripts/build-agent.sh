@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Builds the guest's SSH server: OUT/ghostly-agent, manifest.json. Kept in the build cache.
-# Usage: [CARGO=cargo] scripts/build-agent.sh OUT
+# Usage: [CARGO=cargo] [ARCH=x86_64|aarch64] scripts/build-agent.sh OUT
 #
-# Its C library is that of this machine, and has to be no newer than the guest's; the root file system's build runs
-# it once to see. The image changes with its bytes, so they must not depend on the folder it was compiled in.
+# For this machine's architecture its C library is that of this machine, and has to be no newer than the guest's; the
+# root file system's build runs it once to see. The image changes with its bytes, so they must not depend on the folder
+# it was compiled in.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -11,22 +12,44 @@
 cargo=${CARGO:-cargo}
 need "$cargo" jq
 
+target=${CARGO_TARGET_DIR:-$REPO/target}/agent
+options=(--profile guest --no-default-features --features agent --bin ghostly-agent --target-dir "$target")
+
+# For this machine. Rust's runtime asks for gcc's unwinder as a shared library: a linker script of that name gives the
+# static one, so that the program needs nothing but the C library.
+compile_here() {
+    mkdir -p "$target/static"
+    echo 'INPUT(-lgcc_eh -lgcc)' >"$target/static/libgcc_s.so"
+    RUSTFLAGS="-L native=$target/static $RUSTFLAGS" \
+        "$cargo" build --quiet --locked --manifest-path "$REPO/Cargo.toml" "${options[@]}"
+}
+
+compile_for() {
+    # shellcheck source=scripts/cross.sh
+    . "$REPO/scripts/cross.sh"
+    have_std "$1" || die "$1: $no_std"
+    RUSTFLAGS+=" --remap-path-prefix=$cross_cache=/cross"
+    # The oldest C library that is one file is old enough.
+    cross_cargo "$1.2.34" build "${options[@]}"
+}
+
 build() {
-    local target=${CARGO_TARGET_DIR:-$REPO/target} home=${CARGO_HOME:-$HOME/.cargo}
-    # Rust's runtime asks for gcc's unwinder as a shared library: a linker script of that name gives the static one,
-    # so that the program needs nothing but the C library.
-    mkdir -p "$target/agent/static"
-    echo 'INPUT(-lgcc_eh -lgcc)' >"$target/agent/static/libgcc_s.so"
-    (cd "$REPO" && RUSTFLAGS="-L native=$target/agent/static --remap-path-prefix=$REPO=/src --remap-path-prefix=$home=/cargo" \
-        "$cargo" build --quiet --locked --profile guest --no-default-features --features agent --bin ghostly-agent \
-        --target-dir "$target/agent") >&2
-    cp "$target/agent/guest/ghostly-agent" "$1/"
-    ! objdump -p "$1/ghostly-agent" | grep NEEDED | grep -vE 'lib[cm]\.so|ld-linux' ||
+    local home=${CARGO_HOME:-$HOME/.cargo} platform='' version
+    export RUSTFLAGS="--remap-path-prefix=$REPO=/src --remap-path-prefix=$home=/cargo"
+    if [ "$ARCH" = "$HOST_ARCH" ]; then
+        compile_here >&2
+    else
+        platform=$ARCH-unknown-linux-gnu
+        compile_for "$platform" >&2
+    fi
+    cp "$target/$platform/guest/ghostly-agent" "$1/"
+    ! "$(tool_prefix)objdump" -p "$1/ghostly-agent" | grep NEEDED | grep -vE 'lib[cm]\.so|ld-linux' ||
         die "ghostly-agent links more than the C library"
-    jq -n --arg version "$("$1/ghostly-agent" --version)" --argjson bytes "$(stat -c %s "$1/ghostly-agent")" \
+    version=$("$cargo" pkgid --manifest-path "$REPO/Cargo.toml" | sed 's/.*[#@]//')
+    jq -n --arg version "$version" --argjson bytes "$(stat -c %s "$1/ghostly-agent")" \
         '{component: "agent", version: $version, bytes: $bytes}' >"$1/manifest.json"
 }
 
 key=$(inputs_key "$REPO/src/agent" "$REPO/src/bin/ghostly-agent.rs" "$REPO/src/lib.rs" "$REPO/Cargo.toml" \
-    "$REPO/Cargo.lock" "$REPO/scripts/build-agent.sh" "=$("$cargo" --version)" "=${RUSTUP_TOOLCHAIN:-}")
+    "$REPO/Cargo.lock" "$REPO/scripts/build-agent.sh" "$REPO/scripts/cross.sh" "=$ARCH" "=$("$cargo" --version)" "=${RUSTUP_TOOLCHAIN:-}")
 cached agent "$key" "$1" build

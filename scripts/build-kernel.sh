@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the guest's kernel: an ELF vmlinux that QEMU boots through PVH, from Debian's kernel source and the
-# fragments in docker/kernel/.
-# Usage: scripts/build-kernel.sh OUT      (OUT/vmlinux and OUT/manifest.json; about 6 minutes on 2 cores)
+# Builds the guest's kernel from Debian's kernel source and the fragments in docker/kernel/: for x86_64 an ELF vmlinux
+# that QEMU boots through PVH, for aarch64 a plain Image.
+# Usage: [ARCH=x86_64|aarch64] scripts/build-kernel.sh OUT      (about 6 minutes on 2 cores)
 #
 # Which version: the newest of $package in $suites, asked for only when a build is due. A pinned version would
 # vanish from the archive with the next security update. So the cache key holds the options, the package's name and
@@ -15,11 +15,16 @@
 
 package=linux-source-6.12
 suites=(trixie trixie-updates trixie-security)
-fragments=("$REPO"/docker/kernel/*.config)
+fragments=("$REPO"/docker/kernel/{,"$ARCH"/}*.config)
+tools=$(tool_prefix)
+case $ARCH in
+x86_64) kernel_arch=x86_64 image=vmlinux ;;
+aarch64) kernel_arch=arm64 image=arch/arm64/boot/Image ;;
+esac
 
 build() (
     local dir=$1 work=$1/work version
-    need apt-get dpkg-deb gcc make flex bison bc xz strip jq
+    need apt-get dpkg-deb gcc make flex bison bc xz jq
     mkdir "$work"
     private_apt "$work/apt" "${suites[@]}"
     cd "$work"
@@ -31,12 +36,13 @@ build() (
     cat "${fragments[@]}" >asked.config
     kernel_make linux KCONFIG_ALLCONFIG="$work/asked.config" allnoconfig
     "$REPO/scripts/check-kernel-config.sh" "${fragments[@]}" linux/.config
-    say "building $version with $(nproc) jobs; this takes some minutes"
-    kernel_make linux -j"$(nproc)" vmlinux
-    strip -s -o "$dir/vmlinux" linux/vmlinux
-    jq -n --arg version "${version%-*}" --arg package "$package $version" \
+    say "building $version for $ARCH with $(nproc) jobs; this takes some minutes"
+    kernel_make linux -j"$(nproc)" "${image##*/}"
+    cp "linux/$image" "$dir/"
+    [ "$image" != vmlinux ] || "${tools}strip" -s "$dir/vmlinux"
+    jq -n --arg version "${version%-*}" --arg package "$package $version" --arg arch "$ARCH" \
         --argjson options "$(grep -c '^CONFIG_' asked.config)" \
-        '{component: "kernel", $version, $package, config_options: $options}' >"$dir/manifest.json"
+        '{component: "kernel", $arch, $version, $package, config_options: $options}' >"$dir/manifest.json"
     cd "$dir"
     rm -rf "$work"
 )
@@ -45,15 +51,15 @@ build() (
 # the kernel's Makefile. User, host and time of the build stand in the kernel's banner, hence fixed ones; a Rust
 # compiler or pahole that happens to be installed would leave its version in /proc/config.gz, hence none.
 kernel_make() {
-    env -i PATH="$PATH" LC_ALL=C ARCH=x86_64 KBUILD_BUILD_USER=virtualghost KBUILD_BUILD_HOST=virtualghost \
-        KBUILD_BUILD_VERSION=1 KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$SOURCE_DATE_EPOCH")" \
-        make -s RUSTC=false PAHOLE=false -C "$@"
+    env -i PATH="$PATH" LC_ALL=C ARCH="$kernel_arch" CROSS_COMPILE="$tools" \
+        KBUILD_BUILD_USER=virtualghost KBUILD_BUILD_HOST=virtualghost KBUILD_BUILD_VERSION=1 \
+        KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$SOURCE_DATE_EPOCH")" make -s RUSTC=false PAHOLE=false -C "$@"
 }
 
 (($# == 1)) || die "usage: build-kernel.sh OUT"
-need gcc
+need "${tools}gcc" "${tools}strip"
 # Only what can change the kernel counts: the options without their comments, and the functions that fetch and
 # build. A better comment must not cost a kernel.
 key=$(inputs_key "=$(grep -h '^CONFIG_' "${fragments[@]}" | sort)" "=$package ${suites[*]}" \
-    "=$(declare -f build kernel_make private_apt)" "=$(gcc --version | head -1)" "=$SOURCE_DATE_EPOCH")
+    "=$(declare -f build kernel_make private_apt)" "=$("${tools}gcc" --version | head -1)" "=$ARCH" "=$SOURCE_DATE_EPOCH")
 cached kernel "$key" "$1" build

@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
 # Prints the flavour of the guest that `make` takes when none is said: the one that is built already; else arch
-# if a container engine has its base image or can pull it; else debian.
+# if a container engine has its base image or can pull it, and the guest is one that Arch is for; else debian.
 # Usage: scripts/default-flavour.sh
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-built=$REPO/assets/build/rootfs/manifest.json
+built=$(build_path)/rootfs/manifest.json
 if [ -f "$built" ]; then
     sed -nE 's/.*"flavour": *"([a-z]+)".*/\1/p' "$built" | head -1 # jq may not be installed yet
+    exit
+fi
+
+if [ "$ARCH" != x86_64 ]; then
+    echo debian
     exit
 fi
 

@@ -45,6 +45,7 @@ arch | debian) ;;
 *) die "no such flavour: $flavour (arch, debian)" ;;
 esac
 [ -z "${GHOSTTY:-}" ] || die "GHOSTTY=FILE is for a build without a container: make assets FLAVOUR=debian GHOSTTY=$GHOSTTY"
+[ "$ARCH" = "$HOST_ARCH" ] || die "a container is of this machine's architecture, $HOST_ARCH; $without"
 engine=$(find_engine)
 say "$engine builds ${parts[*]} ($flavour)"
 if [ "$flavour" = arch ] && [[ " ${parts[*]} " =~ \ (rootfs|artefacts)\  ]]; then
@@ -55,7 +56,7 @@ if [ "$flavour" = debian ] || [ "${parts[*]}" != rootfs ]; then
 fi
 
 # The agent is compiled here, not there: it runs wherever the guest's C library is not older than this machine's.
-"$REPO/scripts/build-agent.sh" "$REPO/assets/build/agent"
+"$REPO/scripts/build-agent.sh" "$(build_path)/agent"
 mkdir -p "$out"
 export_dir=$(mktemp -d "$out/.container.XXXXXX")
 trap 'rm -rf "$export_dir"' EXIT

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the build and the tests need, if any is missing; the one list of them.
-# Usage: scripts/install-deps.sh [build|test]...   (default: both). Needs root or sudo only if something is missing.
+# Usage: scripts/install-deps.sh [build|test|cross]...   (default: build test). Needs root or sudo only if something is missing.
+# cross: what a guest of another architecture takes besides (ARCH=); nothing for one of this machine's.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -23,6 +24,11 @@ test_packages=(
     openssl procps sshfs weston                 # make lab
     pacman-package-manager libarchive-tools     # the arch flavour's stub repository
 )
+cross_packages=(
+    "gcc-${ARCH/_/-}-linux-gnu"                 # the kernel
+    python3-pip                                 # zig, for the agent
+    qemu-user-static arch-test                  # runs programs of the image while it is built
+)
 
 packages=()
 (($#)) || set -- build test
@@ -30,7 +36,8 @@ for set in "$@"; do
     case $set in
     build) packages+=("${build_packages[@]}" "${host_packages[@]}") ;;
     test) packages+=("${test_packages[@]}") ;;
-    *) die "no such set: $set (build, test)" ;;
+    cross) [ "$ARCH" = "$HOST_ARCH" ] || packages+=("${cross_packages[@]}") ;;
+    *) die "no such set: $set (build, test, cross)" ;;
     esac
 done
 
@@ -43,14 +50,25 @@ installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' | awk '$2 == "in
 for p in "${packages[@]}"; do
     grep -qxF "$p" <<<"$installed" || missing+=("$p")
 done
-((${#missing[@]})) || exit 0
-
-sudo=()
-if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null || die "needs root for: apt-get install ${missing[*]}"
-    sudo=(sudo)
+as_admin() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        command -v sudo >/dev/null || die "needs root for: $*"
+        sudo "$@"
+    fi
+}
+if ((${#missing[@]})); then
+    say "installing: ${missing[*]}"
+    as_admin apt-get -qq update
+    as_admin env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+        die "apt-get could not install: ${missing[*]}"
 fi
-say "installing: ${missing[*]}"
-"${sudo[@]}" apt-get -qq update
-"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
-    die "apt-get could not install: ${missing[*]}"
+
+# Whom the kernel starts for a program of another architecture: systemd tells it at its start; elsewhere nobody has.
+if [[ " $* " = *" cross "* ]] && ! arch-test "$(deb_arch "$ARCH")" >/dev/null 2>&1; then
+    # shellcheck disable=SC2016 # $1 is for the other shell
+    as_admin sh -ec '[ -e "$1/register" ] || mount -t binfmt_misc binfmt_misc "$1"
+        cat "$2" >"$1/register"' sh /proc/sys/fs/binfmt_misc "/usr/lib/binfmt.d/qemu-$ARCH.conf" ||
+        die "the kernel runs no programs for $ARCH (binfmt_misc); in a container, that is for its host to set up"
+fi

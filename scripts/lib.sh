@@ -12,6 +12,30 @@ export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1767225600}
 say() { printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
+# This machine's architecture, and the guest's: ARCH=x86_64 or aarch64, this machine's if it is not said.
+HOST_ARCH=$(uname -m)
+HOST_ARCH=${HOST_ARCH/arm64/aarch64} # as macOS has it
+export ARCH=${ARCH:-$HOST_ARCH}
+case $ARCH in
+x86_64 | aarch64) ;;
+*) die "there are no guests for ARCH=$ARCH (x86_64, aarch64)" ;;
+esac
+
+# deb_arch ARCH: what Debian calls it.
+deb_arch() {
+    case $1 in
+    x86_64) echo amd64 ;;
+    aarch64) echo arm64 ;;
+    *) die "no packages are known for $1" ;;
+    esac
+}
+
+# Where the components for ARCH go: those for another machine than this one beside the own ones.
+build_path() { printf '%s\n' "$REPO/assets/build$([ "$ARCH" = "$HOST_ARCH" ] || echo "/$ARCH")"; }
+
+# What the names of the compiler and its tools for ARCH begin with.
+tool_prefix() { [ "$ARCH" = "$HOST_ARCH" ] || printf '%s\n' "$ARCH-linux-gnu-"; }
+
 # need COMMAND...: refuses to start without them, and says what to type.
 need() {
     local c missing=()
@@ -93,7 +117,7 @@ debian_mirror() {
 # private_apt DIR SUITE...: an apt that knows only these Debian suites and keeps its state in DIR: the
 # machine's own configuration is neither read nor changed. Afterwards: `apt-get "${apt_opts[@]}" …`.
 private_apt() {
-    local dir=$1 suite mirror arch=${DEB_ARCH:-amd64}
+    local dir=$1 suite mirror arch=${DEB_ARCH:-$(deb_arch "$HOST_ARCH")}
     shift
     mirror=$(debian_mirror)
     mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$dir/etc"

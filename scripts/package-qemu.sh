@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Makes a relocatable QEMU: bin/, lib/, lib/qemu/ (modules), share/qemu/ (firmware),
 # share/fonts/ (GTK computes sizes from one), share/doc/ (licences).
-# Usage: scripts/package-qemu.sh OUT
+# Usage: [ARCH=x86_64|aarch64] scripts/package-qemu.sh OUT      (the guest's; QEMU itself is for this machine)
 #
 # Where a Debian archive is known to apt, QEMU is taken from bookworm and its backports, whatever this
 # system is (so glibc 2.36 is the oldest host); packages are unpacked in a temporary folder, none is installed.
-# Elsewhere, or with QEMU=/path/to/qemu-system-x86_64, from the QEMU of this system.
+# Elsewhere, or with QEMU=/path/to/qemu-system-ARCH, from the QEMU of this system.
 #
 # scripts/qemu-bundle.conf says what goes in. The libraries are found by following DT_NEEDED; each object gets
 # a RUNPATH of its own relative to itself, because unlike RPATH, RUNPATH does not count for a library's libraries.
@@ -14,7 +14,7 @@
 # versions: those are looked up (network) only when a bundle is made, and then stand in manifest.json.
 # To take newer packages remove the folder `qemu` of the build cache.
 #
-# Run it as: QEMU_MODULE_DIR=OUT/lib/qemu OUT/bin/qemu-system-x86_64 -L OUT/share/qemu …
+# Run it as: QEMU_MODULE_DIR=OUT/lib/qemu OUT/bin/qemu-system-ARCH -L OUT/share/qemu …
 # With `-display gtk` also, so that GTK neither depends on the host's files nor loads plugins made for another GTK:
 #   FONTCONFIG_FILE=OUT/share/fonts/fonts.conf GIO_MODULE_DIR=OUT/share/none GDK_PIXBUF_MODULE_FILE=/dev/null
 #   GSETTINGS_BACKEND=memory GTK_THEME=Adwaita NO_AT_BRIDGE=1, and GTK_MODULES, GTK_PATH, GTK_IM_MODULE_FILE unset.
@@ -23,7 +23,12 @@
 # shellcheck source=scripts/qemu-bundle.conf
 . "$REPO/scripts/qemu-bundle.conf"
 
-roots=(qemu-system-x86 qemu-system-gui qemu-system-modules-opengl qemu-system-common qemu-system-data seabios)
+emulator=qemu-system-$ARCH
+case $ARCH in
+x86_64) roots=(qemu-system-x86 seabios) ;;
+aarch64) roots=(qemu-system-arm) ;;
+esac
+roots+=(qemu-system-gui qemu-system-modules-opengl qemu-system-common qemu-system-data)
 plain_roots=(fonts-dejavu-core base-files) # the latter has the texts of the licences that the others only name
 # Dependencies not worth a download: they hold no library that we take.
 skipped='^lib(llvm|z3|icu|perl|db5|gl1-mesa-dri|glx-mesa|gtk-3-common|x11-data)|-(data|common|modules)$'
@@ -51,11 +56,11 @@ debian_source() {
         dpkg-deb -x "$deb" "$dir/$package"
         dpkg-deb -f "$deb" Version >"$dir/$package/version"
     done
-    version=$(sed 's/^[0-9]*://; s/[^0-9.].*//' "$dir/qemu-system-x86/version")
+    version=$(sed 's/^[0-9]*://; s/[^0-9.].*//' "$dir/${roots[0]}/version")
     while IFS= read -r path; do
         : "${located[${path##*/}]:=$path}"
     done < <(find "$dir"/*/usr/{bin,lib,share/{qemu,seabios,fonts}} "$dir"/*/lib \
-        \( -name '*.so' -o -name DejaVuSans.ttf -o -name '*.so.*' -o -name '*.bin' -o -name qemu-system-x86_64 \) 2>/dev/null | sort)
+        \( -name '*.so' -o -name DejaVuSans.ttf -o -name '*.so.*' -o -name '*.bin' -o -name "$emulator" \) 2>/dev/null | sort)
 }
 
 # system_source: the QEMU of this system, its modules and firmware, and the loader's own list of libraries.
@@ -63,7 +68,7 @@ system_source() {
     local name path prefix
     prefix=$(dirname "$(dirname "$system_qemu")")
     while read -r name path; do : "${located[$name]:=$path}"; done < <(
-        PATH=$PATH:/sbin ldconfig -p | sed -n 's/^\s*\(\S*\) (.*x86-64.*) => \(.*\)/\1 \2/p')
+        PATH=$PATH:/sbin ldconfig -p | sed -nE 's/^\s*(\S*) \(.*(x86-64|AArch64).*\) => (.*)/\1 \3/p')
     # What lies beside the program counts more: a QEMU in a folder of its own may have its own libraries.
     while IFS= read -r path; do located[${path##*/}]=$path; done < <(
         {
@@ -74,7 +79,7 @@ system_source() {
             find -L "$path" -maxdepth 1 \( -name '*.so' -o -name '*.so.*' -o -name '*.bin' \) 2>/dev/null || true
         done)
     located[DejaVuSans.ttf]=$(fc-match -f '%{file}' 'DejaVu Sans' 2>/dev/null) || true # or what it has instead
-    located[qemu-system-x86_64]=$system_qemu
+    located[$emulator]=$system_qemu
     version=$("$system_qemu" -version | sed -n 's/.*version \([0-9.]*\).*/\1/p')
 }
 
@@ -121,7 +126,7 @@ take() {
 # closure: copies the libraries that the bundle's objects need, those that they need, and so on.
 closure() {
     local object name
-    local -a queue=("$bundle/bin/qemu-system-x86_64" "$bundle"/lib/qemu/*.so)
+    local -a queue=("$bundle/bin/$emulator" "$bundle"/lib/qemu/*.so)
     while ((${#queue[@]})); do
         object=${queue[0]}
         queue=("${queue[@]:1}")
@@ -184,8 +189,8 @@ build() {
     mkdir -p "$work" "$bundle"/{bin,lib/qemu,share/qemu,share/doc}
     if [ -n "$system_qemu" ]; then system_source; else debian_source "$work"; fi
 
-    [ -n "${located[qemu-system-x86_64]:-}" ] || die "the packages hold no qemu-system-x86_64"
-    take "${located[qemu-system-x86_64]}" "$bundle/bin/qemu-system-x86_64"
+    [ -n "${located[$emulator]:-}" ] || die "the packages hold no $emulator"
+    take "${located[$emulator]}" "$bundle/bin/$emulator"
     for name in "${modules[@]}"; do
         [ -z "${located[$name.so]:-}" ] || take "${located[$name.so]}" "$bundle/lib/qemu/$name.so"
     done
@@ -201,22 +206,22 @@ build() {
     for name in "${stubs[@]}"; do stub "$name"; done
     cc -O2 -Wall -Werror -fPIC -shared -Wl,-soname,"$window_library" -Wl,--build-id=none \
         -o "$bundle/lib/$window_library" "$REPO/assets/qemu/window.c"
-    patchelf --add-needed "$window_library" "$bundle/bin/qemu-system-x86_64" # before all others
+    patchelf --add-needed "$window_library" "$bundle/bin/$emulator" # before all others
 
     find "$bundle/bin" "$bundle/lib" -type f -exec strip --strip-unneeded --remove-section=.comment {} +
     # shellcheck disable=SC2016 # $ORIGIN is for the loader to expand
     {
-        patchelf --set-rpath '$ORIGIN/../lib' "$bundle/bin/qemu-system-x86_64"
+        patchelf --set-rpath '$ORIGIN/../lib' "$bundle/bin/$emulator"
         for object in "$bundle"/lib/*.so*; do patchelf --set-rpath '$ORIGIN' "$object"; done
         for object in "$bundle"/lib/qemu/*.so; do patchelf --set-rpath '$ORIGIN/..' "$object"; done
     }
     rm -r "$work"
     chmod -R u=rwX,go=rX "$bundle"
-    chmod 755 "$bundle/bin/qemu-system-x86_64"
+    chmod 755 "$bundle/bin/$emulator"
 
     for name in "${!packages[@]}"; do printf '%s\t%s\n' "$name" "${packages[$name]}"; done | sort |
-        jq -Rn --arg version "$version" '{component: "qemu", version: $version, program: "bin/qemu-system-x86_64",
-            modules: "lib/qemu", data: "share/qemu", packages: ([inputs / "\t" | {(.[0]): .[1]}] | add // {})}' \
+        jq -Rn --arg version "$version" --arg arch "$ARCH" --arg program "bin/$emulator" '{component: "qemu", version: $version,
+            $arch, $program, modules: "lib/qemu", data: "share/qemu", packages: ([inputs / "\t" | {(.[0]): .[1]}] | add // {})}' \
             >"$bundle/manifest.json"
     find "$bundle" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 }
@@ -227,10 +232,10 @@ system_qemu=
 if [ -n "${QEMU:-}" ]; then
     system_qemu=$(realpath -e "$QEMU") || die "QEMU=$QEMU is no file"
 elif ! (command -v apt-get && command -v dpkg-deb && debian_mirror) >/dev/null 2>&1; then
-    system_qemu=$(command -v qemu-system-x86_64) ||
-        die "apt knows no Debian archive and there is no qemu-system-x86_64; install QEMU, or say QEMU=/path"
+    system_qemu=$(command -v "$emulator") ||
+        die "apt knows no Debian archive and there is no $emulator; install QEMU, or say QEMU=/path"
     system_qemu=$(realpath "$system_qemu")
 fi
 scripts=("$REPO/scripts/package-qemu.sh" "$REPO/scripts/qemu-bundle.conf" "$REPO/assets/qemu/window.c")
-key=$(inputs_key "${scripts[@]}" "=${system_qemu:-debian bookworm-backports}" ${system_qemu:+"$system_qemu"})
+key=$(inputs_key "${scripts[@]}" "=$ARCH" "=${system_qemu:-debian bookworm-backports}" ${system_qemu:+"$system_qemu"})
 cached qemu "$key" "$1" build

@@ -115,7 +115,8 @@ impl Planned {
         let learnt = learnt(&folders, &probed, &config, blobs);
         let facts = learnt.apply(probed);
         let home = if ephemeral { Home::ThrownAway } else { Home::Kept(config.home_size.value) };
-        let spec = plan::plan(&facts, &config, &name, home)?;
+        let guest = parts::guest_arch(&facts, blobs)?;
+        let spec = plan::plan(&facts, &config, guest, &name, home)?;
         let parts = Parts::check(&spec, blobs)?;
         Ok(Self { folders, config, facts, learnt, spec, parts })
     }
@@ -154,9 +155,10 @@ fn doctor(json: bool, forget: bool, blobs: &'static Blobs) -> Result<ExitCode> {
         return print("nothing is left out at the next start");
     }
     let home = Home::Kept(settings.home_size.value);
-    let planned = plan::plan(&learnt.apply(facts.clone()), settings, &VmName::default(), home)
-        .map_err(Error::from)
-        .and_then(|spec| Ok((Parts::check(&spec, blobs)?, spec)));
+    let planned = parts::guest_arch(&facts, blobs).and_then(|guest| {
+        let spec = plan::plan(&learnt.apply(facts.clone()), settings, guest, &VmName::default(), home)?;
+        Ok((Parts::check(&spec, blobs)?, spec))
+    });
     let report = doctor::examine(&Patient {
         facts: &facts,
         config: &config,

@@ -192,7 +192,7 @@ pub struct VmArgs {
     #[arg(long, value_name = "FILE", value_parser = input_path)]
     pub input: Vec<PathBuf>,
 
-    /// Boot this kernel (vmlinux or bzImage)
+    /// Boot this kernel (vmlinux or bzImage; for aarch64 an Image)
     #[arg(long, value_name = "FILE")]
     pub kernel: Option<OsString>,
 

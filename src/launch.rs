@@ -96,7 +96,7 @@ pub fn launch(request: Request<'_>) -> Result<ExitCode> {
     if spec.passthrough.is_some() {
         // What the bound functions offer is only known now.
         facts.pci = vfio::os::probe();
-        spec = plan::plan(&facts, config, &spec.name, spec.home)?;
+        spec = plan::plan(&facts, config, spec.arch, &spec.name, spec.home)?;
     }
     announce(&spec, parts, &mut status);
     loop {
@@ -135,7 +135,7 @@ pub fn launch(request: Request<'_>) -> Result<ExitCode> {
                 }
                 facts = facts.without(rung, &because);
                 status.fallen.push((rung, because.clone()));
-                let lower = purpose.suit(plan::plan(&facts, config, &spec.name, spec.home)?);
+                let lower = purpose.suit(plan::plan(&facts, config, spec.arch, &spec.name, spec.home)?);
                 status.say(&format!("{rung} does not work here: {because}; {}", instead(&spec, &lower)));
                 spec = lower;
             }

@@ -13,6 +13,8 @@
 #[cfg(feature = "launcher")]
 pub mod app;
 #[cfg(feature = "launcher")]
+pub mod arch;
+#[cfg(feature = "launcher")]
 pub mod assets;
 #[cfg(feature = "launcher")]
 pub mod checkpoint;

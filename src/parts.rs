@@ -1,11 +1,13 @@
 //! Where the parts of this VM come from: each is a file of the user's own, or the executable carries it.
 //! Joins the plan's sources with the assets; looks at the user's files before anything starts.
 
+use crate::arch::Arch;
 use crate::assets::{self, AssetError, Blobs, Installed, Payload, own, progress};
 use crate::checkpoint::Checkpoint;
 use crate::config::Source;
 use crate::error::{Error, Kind, Result};
 use crate::folders::Folders;
+use crate::host::HostFacts;
 use crate::instance::Files;
 use crate::plan::{Home, Start, VmSpec};
 use crate::qemu::{Bundle, Paths, Program, RootDisk};
@@ -24,7 +26,7 @@ impl Parts {
     /// # Errors
     /// A file of the user's is not what it should be, or a part is needed that the executable does not carry.
     pub fn check(spec: &VmSpec, blobs: &'static Blobs) -> Result<Self> {
-        let kernel = own_file(&spec.kernel, own::check_kernel)?;
+        let kernel = own_file(&spec.kernel, |path| own::check_kernel(path, spec.arch))?;
         let rootfs = own_file(&spec.rootfs, own::check_rootfs)?;
         let qemu = own_file(&spec.qemu, own::check_program)?;
         let all_own = kernel.is_some() && rootfs.is_some() && qemu.is_some();
@@ -97,6 +99,12 @@ impl Parts {
     }
 }
 
+/// The architecture of the VMs of this executable: that of what it carries, else the host's.
+pub fn guest_arch(facts: &HostFacts, blobs: &'static Blobs) -> Result<Arch> {
+    let carried = Payload::embedded(blobs)?.map(|payload| payload.arch());
+    Ok(carried.or(facts.arch).unwrap_or(Arch::X86_64))
+}
+
 /// Stands for the QEMU that this executable starts, and its version.
 pub fn identity(qemu: &Source, blobs: &'static Blobs) -> String {
     let which = match qemu {
@@ -106,7 +114,7 @@ pub fn identity(qemu: &Source, blobs: &'static Blobs) -> String {
     format!("{} {which}", env!("CARGO_PKG_VERSION"))
 }
 
-fn own_file(source: &Source, check: fn(&Path) -> anyhow::Result<()>) -> Result<Option<PathBuf>> {
+fn own_file(source: &Source, check: impl Fn(&Path) -> anyhow::Result<()>) -> Result<Option<PathBuf>> {
     let Source::File(path) = source else { return Ok(None) };
     let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
     let hint = "give another path, or leave the setting out to take what the executable carries";

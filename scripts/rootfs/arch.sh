@@ -3,6 +3,7 @@
 # container image. Sourced by build-rootfs.sh (for `bootstrap_inputs`) and by make.sh (for the rest).
 #   ARCH_MIRROR     where the repositories are, without /$repo/os/$arch; else pacman's own mirror list
 #   PACMAN_KEYRING  whose signatures count; else the machine's own (see pacman-key)
+[ "$ARCH" = x86_64 ] || die "Arch Linux is for x86_64; build the other flavour: FLAVOUR=debian"
 # shellcheck disable=SC2034 # read by make.sh
 SUITE=rolling
 

@@ -2,6 +2,7 @@
 # The debian flavour: Debian's packages, unpacked and configured by mmdebstrap. Needs no container engine.
 # Sourced by build-rootfs.sh (for `bootstrap_inputs`) and by make.sh (for the rest).
 SUITE=trixie
+DEB_ARCH=$(deb_arch "$ARCH")
 
 # What a terminal needs that runs in a machine of its own, and what its user expects there.
 debian_packages=(
@@ -20,7 +21,7 @@ debian_packages=(
 
 # debian_apt: a private apt for SUITE in the build cache, so that downloads serve every later build.
 debian_apt() {
-    apt_dir=$(build_cache_path)/apt/$SUITE
+    apt_dir=$(build_cache_path)/apt/$SUITE-$DEB_ARCH
     mkdir -p "$apt_dir"
     exec 8>"$apt_dir.lock"
     flock 8
@@ -49,7 +50,7 @@ bootstrap() {
     include=$(IFS=,; printf '%s' "${debian_packages[*]},${debian_terminal[*]}")
     # mmdebstrap names one of its descriptors to sh, which knows only those of one digit: so it inherits none.
     # shellcheck disable=SC2016 # $1 is for the hook's own shell
-    mmdebstrap --quiet --mode=root --variant=apt --format=directory --include="$include" \
+    mmdebstrap --quiet --mode=root --variant=apt --format=directory --architectures="$DEB_ARCH" --include="$include" \
         --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='APT::Install-Recommends "false"' \
         --skip=chroot/mount,essential/unlink \
         --setup-hook='mkdir -p "$1/var/cache/apt/archives"' \

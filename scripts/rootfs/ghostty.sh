@@ -56,7 +56,7 @@ ghostty_wrap() {
     cat >"$work/package/DEBIAN/control" <<-END
 	Package: ghostty
 	Version: 0+sha256.$(sha256sum "$file" | cut -c1-12)
-	Architecture: ${DEB_ARCH:-amd64}
+	Architecture: $DEB_ARCH
 	Maintainer: handed in <root@localhost>
 	Description: Ghostty, from an archive handed in
 	END

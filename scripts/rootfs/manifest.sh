@@ -7,8 +7,9 @@ write_manifest() {
     terminal=$(terminal "$root")
     packages=$(installed_packages "$root" | jq -R -s '
         [splits("\n") | select(. != "") | split("\t") | {name: .[0], version: .[1], licence: .[2]}] | sort_by(.name)')
-    jq -n --argjson packages "$packages" --arg flavour "$FLAVOUR" --arg suite "$SUITE" --arg terminal "$terminal" '{
-        component: "rootfs", flavour: $flavour, suite: $suite, terminal: $terminal,
+    jq -n --argjson packages "$packages" --arg arch "$ARCH" --arg flavour "$FLAVOUR" --arg suite "$SUITE" \
+        --arg terminal "$terminal" '{
+        component: "rootfs", $arch, flavour: $flavour, suite: $suite, terminal: $terminal,
         terminal_version: ($packages | map(select(.name == $terminal))[0].version),
         packages: ($packages | map({(.name): .version}) | add)
     }' >"$out/manifest.json"

@@ -5,7 +5,7 @@
 # The units that are masked: they would run at every boot of a machine that lives for one terminal.
 masked_units=(
     # No consoles to log in on: the terminal is the only one, and root has no password.
-    getty.target getty@tty1.service getty-static.service serial-getty@ttyS0.service console-getty.service
+    getty.target getty@tty1.service getty-static.service serial-getty@ttyS0.service serial-getty@ttyAMA0.service console-getty.service
     # Users aren't logged in or out by PAM sessions here, so logind has nothing to track (see virtualghost-power-button@).
     systemd-logind.service systemd-user-sessions.service
     # Password prompts for disks that aren't there.

@@ -7,6 +7,8 @@
 //! `VIRTUALGHOST_ZSTD_LEVEL` (1 to 22) sets the level; unset, a fast one. The best is for what is given away.
 //! With `VIRTUALGHOST_EMPTY` set, the payload is empty in any case: for builds that are only checked or fuzzed.
 
+#[path = "../arch.rs"]
+mod arch;
 #[cfg_attr(unix, path = "files/unix.rs")]
 #[cfg_attr(windows, path = "files/windows.rs")]
 mod files;

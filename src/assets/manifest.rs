@@ -4,6 +4,7 @@
 //! A file is cut into chunks. A chunk of zeros is a hole: it isn't listed. Every other
 //! chunk is one zstd frame in its component's blob and can be unpacked by itself, in any order.
 
+use super::arch::Arch;
 use serde::{Deserialize, Serialize};
 use std::path::{Component as PathPart, Path};
 
@@ -26,12 +27,14 @@ pub struct Component<About> {
 /// The fields of `kernel/manifest.json` that the launcher uses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Kernel {
+    pub arch: Arch,
     pub version: String,
 }
 
 /// The fields of `rootfs/manifest.json` that the launcher uses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rootfs {
+    pub arch: Arch,
     pub flavour: String,
     pub terminal: String,
     pub terminal_version: String,
@@ -40,6 +43,8 @@ pub struct Rootfs {
 /// The fields of `qemu/manifest.json` that the launcher uses; the paths are relative to its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Qemu {
+    /// Of the guests that it runs.
+    pub arch: Arch,
     pub version: String,
     pub program: String,
     pub modules: String,
@@ -73,11 +78,22 @@ pub struct Chunk {
 pub const CHUNK: u64 = 4 << 20;
 
 impl Manifest {
-    /// Refuses what no packer makes: a name that leads out of its folder, and a chunk that is too long, out of
+    pub fn arch(&self) -> Arch {
+        self.kernel.about.arch
+    }
+
+    /// Refuses what no packer makes: parts that don't fit together, a name that leads out of its folder, and a chunk that is too long, out of
     /// order or beyond the end of its file. Who has asked may add up a manifest's numbers and reserve room for a
     /// chunk.
     pub fn check(&self) -> Result<(), String> {
         let qemu = &self.qemu.about;
+        let arch = self.arch();
+        if self.rootfs.about.arch != arch || qemu.arch != arch {
+            let (rootfs, qemu) = (self.rootfs.about.arch, qemu.arch);
+            return Err(format!(
+                "a kernel for {arch}, a root filesystem for {rootfs} and a QEMU for {qemu} make no VM"
+            ));
+        }
         let files = || self.components().into_iter().flat_map(|(_, files)| files);
         let paths = files().map(|file| &file.path).chain([&qemu.program, &qemu.modules, &qemu.data]);
         if let Some(path) = paths.into_iter().find(|path| !stays_inside(path)) {
@@ -103,7 +119,12 @@ impl Manifest {
 }
 
 /// The kernel and the root filesystem in their folders; QEMU's folder says itself where its program is.
-pub const KERNEL_FILE: &str = "vmlinux";
+pub fn kernel_file(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "vmlinux",
+        Arch::Aarch64 => "Image",
+    }
+}
 pub const ROOTFS_FILE: &str = "rootfs.img";
 
 pub fn blob_name(component: &str) -> String {

@@ -75,11 +75,12 @@ pub use manifest::{Kernel, Qemu, Rootfs};
 pub use payload::{Blobs, Payload, digest};
 pub use progress::Progress;
 
+use crate::arch;
 use crate::fault::{self, Point};
 use crate::units::VmName;
 use cache::{Cache, ChangeLock};
 use error::Result;
-use manifest::{KERNEL_FILE, ROOTFS_FILE};
+use manifest::{ROOTFS_FILE, kernel_file};
 use std::path::{Path, PathBuf};
 
 /// Where the parts of a payload lie, or will lie, in a cache.
@@ -112,7 +113,7 @@ impl Payload {
         let (kernel, rootfs, qemu) = (version.join("kernel"), version.join("rootfs"), version.join("qemu"));
         let about = self.qemu();
         Paths {
-            kernel: kernel.join(KERNEL_FILE),
+            kernel: kernel.join(kernel_file(self.arch())),
             rootfs: rootfs.join(ROOTFS_FILE),
             qemu: QemuBundle {
                 program: qemu.join(&about.program),

@@ -1,18 +1,27 @@
 //! A kernel and a root filesystem of the user's own: looked at before anything starts, so that a wrong
 //! file is one sentence and not a VM that does not boot.
 
+use crate::arch::Arch;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// # Errors
-/// The file does not open, or is neither an x86-64 ELF with a PVH entry nor a bzImage.
-pub fn check_kernel(path: &Path) -> Result<()> {
+/// The file does not open, or is no kernel that QEMU boots on this architecture: for x86_64 an ELF with a PVH entry or a
+/// bzImage, for aarch64 an Image.
+pub fn check_kernel(path: &Path, arch: Arch) -> Result<()> {
     let mut file = open(path, "kernel")?;
     let mut head = [0; 0x206];
     let length = read_up_to(&mut file, &mut head).with_context(|| cannot_read(path))?;
     let head = &head[..length];
+    // Linux's arm64 boot protocol (kernel documentation, arch/arm64/booting): the magic number at 56.
+    let is_image = head.get(56..60) == Some(b"ARM\x64");
+    if arch == Arch::Aarch64 {
+        ensure!(is_image, "{} is no kernel for aarch64: no Image, uncompressed", path.display());
+        return Ok(());
+    }
+    ensure!(!is_image, "the kernel {} is for aarch64, and this executable's VM is {arch}", path.display());
     if head.starts_with(b"\x7fELF") {
         let has_entry = has_pvh_entry(&mut file, head).with_context(|| cannot_read(path))?;
         ensure!(
@@ -167,7 +176,7 @@ mod tests {
     }
 
     fn kernel_refusal(bytes: &[u8]) -> String {
-        check_kernel(file(bytes).path()).unwrap_err().to_string()
+        check_kernel(file(bytes).path(), Arch::X86_64).unwrap_err().to_string()
     }
 
     fn rootfs_refusal(bytes: &[u8]) -> String {
@@ -176,14 +185,26 @@ mod tests {
 
     #[test]
     fn a_bzimage_and_a_vmlinux_with_pvh_are_kernels_and_nothing_else_is() {
-        check_kernel(file(&bzimage()).path()).unwrap();
-        check_kernel(file(&vmlinux(18)).path()).unwrap();
+        check_kernel(file(&bzimage()).path(), Arch::X86_64).unwrap();
+        check_kernel(file(&vmlinux(18)).path(), Arch::X86_64).unwrap();
         assert!(kernel_refusal(&vmlinux(6)).contains("CONFIG_PVH=y"));
         assert!(kernel_refusal(b"#!/bin/sh\n").contains("is no kernel"));
         assert!(kernel_refusal(b"").contains("is no kernel"));
-        let missing = check_kernel(Path::new("/nowhere/vmlinux")).unwrap_err().to_string();
+        let missing = check_kernel(Path::new("/nowhere/vmlinux"), Arch::X86_64).unwrap_err().to_string();
         assert!(missing.contains("the kernel /nowhere/vmlinux does not open"), "{missing}");
-        assert!(check_kernel(Path::new("/")).unwrap_err().to_string().contains("is a folder"));
+        assert!(check_kernel(Path::new("/"), Arch::X86_64).unwrap_err().to_string().contains("is a folder"));
+    }
+
+    #[test]
+    fn a_kernel_is_one_for_the_vms_architecture() {
+        let mut image = vec![0; 4096];
+        image[56..60].copy_from_slice(b"ARM\x64");
+        check_kernel(file(&image).path(), Arch::Aarch64).unwrap();
+        assert!(kernel_refusal(&image).contains("is for aarch64, and this executable's VM is x86_64"));
+        for other in [bzimage(), vmlinux(18), Vec::new()] {
+            let refusal = check_kernel(file(&other).path(), Arch::Aarch64).unwrap_err().to_string();
+            assert!(refusal.contains("is no kernel for aarch64"), "{refusal}");
+        }
     }
 
     #[test]
@@ -199,7 +220,7 @@ mod tests {
         fn no_bytes_make_the_checks_panic(at in 0usize..256, garbage: Vec<u8>) {
             let mut bytes = vmlinux(6);
             bytes.splice(at.., garbage.iter().copied());
-            let _ = check_kernel(file(&bytes).path());
+            let _ = check_kernel(file(&bytes).path(), Arch::X86_64);
             let mut bytes = ext4(2, 4096);
             bytes.splice(1024 + at.., garbage);
             let _ = check_rootfs(file(&bytes).path());

@@ -2,7 +2,7 @@
 //! `build.rs` and by the tests; the launcher itself only reads.
 
 use super::manifest::{
-    CHUNK, Chunk, Component, KERNEL_FILE, Manifest, PackedFile, ROOTFS_FILE, blob_name, is_hole,
+    CHUNK, Chunk, Component, Manifest, PackedFile, ROOTFS_FILE, blob_name, is_hole, kernel_file,
 };
 use super::{files, parallel};
 use anyhow::{Context, Result, ensure};
@@ -23,7 +23,7 @@ pub fn pack(build: &Path, payload: &Path, level: i32, earlier: &Path) -> Result<
         rootfs: packer.component("rootfs")?,
         qemu: packer.component("qemu")?,
     };
-    let needed = [KERNEL_FILE, ROOTFS_FILE, &manifest.qemu.about.program];
+    let needed = [kernel_file(manifest.arch()), ROOTFS_FILE, &manifest.qemu.about.program];
     for ((name, files), needed) in manifest.components().into_iter().zip(needed) {
         ensure!(
             files.iter().any(|file| file.path == needed),

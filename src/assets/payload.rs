@@ -1,6 +1,7 @@
 //! The payload in this executable: a manifest and a blob per component. Only the manifest (some ten
 //! kilobytes) is read at every start; the blobs' pages stay on the disk until something is extracted.
 
+use super::arch::Arch;
 use super::error::{AssetError, Result};
 use super::manifest::{Chunk, Kernel, Manifest, Qemu, Rootfs, blob_name};
 use std::borrow::Cow;
@@ -45,6 +46,11 @@ impl Payload {
     /// Of everything in it: the manifest holds the digest of every byte. Names the version in the cache.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Of the VM that it makes.
+    pub fn arch(&self) -> Arch {
+        self.manifest.arch()
     }
 
     pub fn kernel(&self) -> &Kernel {

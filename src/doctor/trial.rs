@@ -15,11 +15,12 @@ use std::time::Duration;
 pub fn accelerators(facts: &HostFacts, spec: &VmSpec, parts: &Parts, folders: &Folders) -> Vec<Finding> {
     let mut findings = Vec::new();
     let best = facts.accelerator;
+    let acceleration = facts.acceleration_of(spec.arch);
     let slow = "a VM runs under TCG instead, which is slow";
-    match facts.acceleration.obstacle() {
+    match acceleration.obstacle() {
         Some(because) => {
             let finding = Finding::new("accelerator", State::Limited, format!("{because}; {slow}"));
-            findings.push(Finding { fix: facts.acceleration.fix().map(str::to_owned), ..finding });
+            findings.push(Finding { fix: acceleration.fix().map(str::to_owned), ..finding });
         }
         None if !parts.are_there(&folders.cache_path()) => {
             findings.push(not_tried(best));

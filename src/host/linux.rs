@@ -1,6 +1,7 @@
 //! Linux: /dev, /proc, /sys, the X server.
 
-use super::{Accelerator, Availability, HostFacts, HostKeyboard, Os, Session, Window, fingerprint};
+use super::{Accelerator, Availability, HostFacts, HostKeyboard, Os, Session, Window, arch, fingerprint};
+use crate::arch::Arch;
 use crate::vfio;
 use std::fs::{self, File};
 use std::io;
@@ -13,9 +14,10 @@ pub fn probe() -> HostFacts {
     let meminfo = read("/proc/meminfo");
     HostFacts {
         os: Os::Linux,
+        arch: arch(),
         machine: fingerprint(&[&read("/etc/machine-id"), &read("/proc/sys/kernel/osrelease")]),
         accelerator: Accelerator::Kvm,
-        acceleration: kvm(Path::new("/dev/kvm")),
+        acceleration: kvm(Path::new("/dev/kvm"), arch()),
         keyboard: keyboard(&session),
         session,
         windows: vec![(Window::Gtk, Availability::Available), (Window::Sdl, Availability::Available)],
@@ -28,13 +30,20 @@ pub fn probe() -> HostFacts {
     }
 }
 
-fn kvm(node: &Path) -> Availability {
+fn kvm(node: &Path, arch: Option<Arch>) -> Availability {
+    let missing = match arch {
+        Some(Arch::Aarch64) => {
+            "have the firmware start Linux at EL2 (`dmesg | grep -i kvm` tells), or take a bare machine"
+        }
+        _ => {
+            "switch virtualization (VT-x, AMD-V) on in the firmware, then: sudo modprobe -a kvm_intel kvm_amd"
+        }
+    };
     match File::options().read(true).write(true).open(node) {
         Ok(_) => Availability::Available,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Availability::until(
-            format!("there is no {}", node.display()),
-            "switch virtualization (VT-x, AMD-V) on in the firmware, then: sudo modprobe -a kvm_intel kvm_amd",
-        ),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            Availability::until(format!("there is no {}", node.display()), missing)
+        }
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
             Availability::until(format!("no permission for {}", node.display()), permission_fix(node))
         }
@@ -184,7 +193,7 @@ mod tests {
     #[test]
     fn a_missing_kvm_says_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
-        let missing = kvm(&folder.path().join("kvm"));
+        let missing = kvm(&folder.path().join("kvm"), Some(Arch::X86_64));
         assert!(missing.obstacle().unwrap().contains("there is no "), "{missing:?}");
         assert!(missing.fix().unwrap().contains("modprobe -a kvm_intel"), "{missing:?}");
     }

@@ -1,11 +1,12 @@
 //! macOS: the Hypervisor framework and the desktop are part of the system.
 
-use super::{Accelerator, Availability, HostFacts, Os, Session, Window, fingerprint};
+use super::{Accelerator, Availability, HostFacts, Os, Session, Window, arch, fingerprint};
 use std::process::Command;
 
 pub fn probe() -> HostFacts {
     HostFacts {
         os: Os::MacOs,
+        arch: arch(),
         machine: fingerprint(
             &["kern.uuid", "kern.osversion"]
                 .map(|name| sysctl(name).unwrap_or_default())

@@ -9,6 +9,7 @@
 #[cfg_attr(windows, path = "windows.rs")]
 mod os;
 
+use crate::arch::Arch;
 use crate::vfio;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -185,6 +186,8 @@ impl fmt::Display for Rung {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostFacts {
     pub os: Os,
+    /// None where it is one that no guest is made for.
+    pub arch: Option<Arch>,
     /// Stands for this machine and its system, and tells nothing of them.
     pub machine: String,
     /// The hardware accelerator of this OS.
@@ -211,6 +214,15 @@ pub fn probe() -> HostFacts {
     os::probe()
 }
 
+/// Of the processor that this program was made for.
+fn arch() -> Option<Arch> {
+    match std::env::consts::ARCH {
+        "x86_64" => Some(Arch::X86_64),
+        "aarch64" => Some(Arch::Aarch64),
+        _ => None,
+    }
+}
+
 /// A name for what `parts` describe, which does not give them away (machine-id(5) asks for that).
 fn fingerprint(parts: &[&str]) -> String {
     blake3::derive_key("virtualghost 2026 machine", parts.join("\0").as_bytes())[..8]
@@ -220,6 +232,14 @@ fn fingerprint(parts: &[&str]) -> String {
 }
 
 impl HostFacts {
+    /// Whether the hardware accelerator can run a guest of this architecture.
+    pub fn acceleration_of(&self, guest: Arch) -> Availability {
+        match self.arch {
+            Some(host) if host == guest => self.acceleration.clone(),
+            _ => Availability::unavailable(format!("this machine is not {guest}, as the VM is")),
+        }
+    }
+
     /// These facts, and what a failed start taught.
     #[must_use]
     pub fn without(mut self, rung: Rung, because: &str) -> Self {

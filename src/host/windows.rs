@@ -1,6 +1,6 @@
 //! Windows: WHPX is a feature of the system that QEMU finds at run time; the desktop is always there.
 
-use super::{Accelerator, Availability, HostFacts, Os, Session, Window, fingerprint};
+use super::{Accelerator, Availability, HostFacts, Os, Session, Window, arch, fingerprint};
 use std::path::Path;
 
 pub fn probe() -> HostFacts {
@@ -8,6 +8,7 @@ pub fn probe() -> HostFacts {
     let whpx = Path::new(&system).join("System32").join("WinHvPlatform.dll");
     HostFacts {
         os: Os::Windows,
+        arch: arch(),
         machine: fingerprint(&[&std::env::var("COMPUTERNAME").unwrap_or_default()]),
         accelerator: Accelerator::Whpx,
         acceleration: if whpx.exists() {

@@ -9,6 +9,7 @@ mod keyboard;
 
 pub use gpu::{Backend, Passthrough};
 
+use crate::arch::Arch;
 use crate::config::{AccelChoice, Config, DisplayChoice, GlChoice, Origin, Setting, Source, StartChoice};
 pub use crate::host::Window;
 use crate::host::{Accelerator, Availability, HostFacts, Os, Session};
@@ -129,6 +130,7 @@ pub struct Xkb {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VmSpec {
     pub os: Os,
+    pub arch: Arch,
     pub name: VmName,
     pub vcpus: Vcpus,
     pub memory: MiB,
@@ -172,12 +174,18 @@ impl PlanError {
     }
 }
 
-/// Decides. The same facts and the same configuration give the same VM.
+/// Decides on a VM of the architecture `guest`. The same facts and the same configuration give the same VM.
 ///
 /// # Errors
 /// Something forced that the facts rule out. What is left to choose ("auto") never fails: it has a rung
 /// that always works (TCG, software rendering, no window).
-pub fn plan(facts: &HostFacts, config: &Config, name: &VmName, home: Home) -> Result<VmSpec, PlanError> {
+pub fn plan(
+    facts: &HostFacts,
+    config: &Config,
+    guest: Arch,
+    name: &VmName,
+    home: Home,
+) -> Result<VmSpec, PlanError> {
     check_memory(facts, config)?;
     let passthrough = gpu::passthrough(facts, config)?;
     let window = window(facts, config, passthrough.is_some())?;
@@ -185,10 +193,11 @@ pub fn plan(facts: &HostFacts, config: &Config, name: &VmName, home: Home) -> Re
         Some(choice) => Choice::new(GpuMode::Passthrough(choice.value.handover.gpu), choice.because.clone()),
         None => rendering(facts, config, &window)?,
     };
-    let accelerator = accelerator(facts, config)?;
+    let accelerator = accelerator(facts, config, guest)?;
     let start = start(facts, config, gpu.value)?;
     Ok(VmSpec {
         os: facts.os,
+        arch: guest,
         name: name.clone(),
         vcpus: config.vcpus.value,
         memory: config.memory.value,
@@ -220,11 +229,12 @@ fn check_memory(facts: &HostFacts, config: &Config) -> Result<(), PlanError> {
     Ok(())
 }
 
-fn accelerator(facts: &HostFacts, config: &Config) -> Result<Choice<Accelerator>, PlanError> {
+fn accelerator(facts: &HostFacts, config: &Config, guest: Arch) -> Result<Choice<Accelerator>, PlanError> {
     let setting = &config.accel;
+    let acceleration = facts.acceleration_of(guest);
     let forced = match setting.value {
         AccelChoice::Auto => {
-            return Ok(match facts.acceleration.doubt() {
+            return Ok(match acceleration.doubt() {
                 None => Choice::new(facts.accelerator, "it is there"),
                 Some(because) => {
                     Choice::new(Accelerator::Tcg, format!("no {}: {because}", facts.accelerator))
@@ -241,9 +251,9 @@ fn accelerator(facts: &HostFacts, config: &Config) -> Result<Choice<Accelerator>
         let because = format!("on {} it is {}", facts.os, facts.accelerator);
         return Err(refused(forced, setting, &because, hint));
     }
-    match facts.acceleration.obstacle() {
+    match acceleration.obstacle() {
         None => Ok(Choice::said(forced, setting)),
-        Some(because) => Err(refused(forced, setting, because, facts.acceleration.fix().unwrap_or(hint))),
+        Some(because) => Err(refused(forced, setting, because, acceleration.fix().unwrap_or(hint))),
     }
 }
 
@@ -387,6 +397,7 @@ impl fmt::Display for VmSpec {
             _ => writeln!(f, "{what:<12} {value}  ({because})"),
         };
         row("name", &self.name, "")?;
+        row("arch", &self.arch, "")?;
         row("vcpus", &self.vcpus, "")?;
         row("memory", &format!("{} MiB", self.memory), "")?;
         row("accelerator", &self.accelerator.value, &self.accelerator.because)?;

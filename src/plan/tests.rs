@@ -19,6 +19,7 @@ pub fn host(os: Os) -> HostFacts {
     let windows = toolkits.iter().map(|&window| (window, Availability::Available)).collect();
     HostFacts {
         os,
+        arch: Some(Arch::X86_64),
         machine: String::new(),
         accelerator,
         acceleration: Availability::Available,
@@ -71,7 +72,8 @@ pub fn config(text: &str) -> Config {
 }
 
 pub fn spec(facts: &HostFacts, text: &str) -> Result<VmSpec, PlanError> {
-    plan(facts, &config(text), &"default".parse().unwrap(), Home::Kept("32768".parse().unwrap()))
+    let guest = facts.arch.unwrap_or(Arch::X86_64);
+    plan(facts, &config(text), guest, &"default".parse().unwrap(), Home::Kept("32768".parse().unwrap()))
 }
 
 fn refusal(facts: &HostFacts, text: &str) -> String {
@@ -87,6 +89,26 @@ fn the_best_that_is_there_is_taken_on_every_os() {
     assert_eq!(chosen(Os::Linux), (Accelerator::Kvm, GpuMode::Virgl, Window::Gtk));
     assert_eq!(chosen(Os::MacOs), (Accelerator::Hvf, GpuMode::Software, Window::Cocoa));
     assert_eq!(chosen(Os::Windows), (Accelerator::Whpx, GpuMode::Virgl, Window::Sdl));
+}
+
+#[test]
+fn a_guest_of_another_architecture_runs_under_tcg() {
+    let run = |host_arch, guest, text| {
+        let facts = HostFacts { arch: host_arch, ..host(Os::Linux) };
+        plan(&facts, &config(text), guest, &"default".parse().unwrap(), Home::ThrownAway)
+    };
+    let own = run(Some(Arch::Aarch64), Arch::Aarch64, "").unwrap();
+    assert_eq!((own.arch, own.accelerator.value), (Arch::Aarch64, Accelerator::Kvm));
+    for host_arch in [Some(Arch::X86_64), None] {
+        let other = run(host_arch, Arch::Aarch64, "").unwrap();
+        assert_eq!(other.accelerator.value, Accelerator::Tcg);
+        assert_eq!(other.accelerator.because, "no KVM: this machine is not aarch64, as the VM is");
+    }
+    let refused = run(Some(Arch::X86_64), Arch::Aarch64, "accel = \"kvm\"").unwrap_err();
+    assert!(
+        refused.to_string().ends_with("can't be had: this machine is not aarch64, as the VM is"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -1,22 +1,20 @@
 //! The kernel's command line (kernel documentation, admin-guide/kernel-parameters; kernel-command-line(7)
 //! of systemd).
 
+use super::board;
 use crate::plan::{GpuMode, Start, VmSpec};
 
 pub fn append(spec: &VmSpec) -> String {
-    let mut words: Vec<String> = [
-        "root=/dev/vda",
-        "rw",
-        "console=ttyS0",
+    let mut words = vec![
+        "root=/dev/vda".to_owned(),
+        "rw".to_owned(),
+        format!("console={}", board::console(spec.arch)),
         // Notices, "Linux version" among them, are the first sign of life; the rest would slow the boot.
-        "loglevel=6",
-        "panic=-1",
-        // There is one serial port; probing for three more takes time.
-        "8250.nr_uarts=1",
-        "systemd.show_status=true",
-    ]
-    .map(str::to_owned)
-    .into();
+        "loglevel=6".to_owned(),
+        "panic=-1".to_owned(),
+    ];
+    words.extend(board::kernel_parameters(spec.arch).iter().map(|&word| word.to_owned()));
+    words.push("systemd.show_status=true".to_owned());
     if spec.headless {
         words.push("virtualghost.headless".to_owned());
     }

@@ -5,6 +5,7 @@
 //! [`argv`] is their list. What each option means is in qemu(1) of QEMU 10.
 
 mod append;
+mod board;
 mod environment;
 pub mod overlay;
 mod switch;
@@ -173,26 +174,22 @@ fn identity(spec: &VmSpec, qemu: &Program) -> Vec<Switch> {
     switches
 }
 
-/// q35 without what a terminal never uses: fewer devices for firmware and kernel to probe.
 fn machine(spec: &VmSpec) -> Vec<Switch> {
-    let machine = ["sata", "smbus", "hpet", "vmport", "i8042", "dump-guest-core"]
-        .iter()
-        .fold(Switch::of("-machine", "q35"), |machine, part| machine.set(part, "off"));
-    let (accelerator, cpu) = match spec.accelerator.value {
-        Accelerator::Kvm => (Switch::of("-accel", "kvm"), "host"),
-        Accelerator::Hvf => (Switch::of("-accel", "hvf"), "host"),
-        Accelerator::Whpx => (Switch::of("-accel", "whpx"), "max"),
-        Accelerator::Tcg => (Switch::of("-accel", "tcg").set("thread", "multi"), "max"),
+    let accelerator = match spec.accelerator.value {
+        Accelerator::Kvm => Switch::of("-accel", "kvm"),
+        Accelerator::Hvf => Switch::of("-accel", "hvf"),
+        Accelerator::Whpx => Switch::of("-accel", "whpx"),
+        Accelerator::Tcg => Switch::of("-accel", "tcg").set("thread", "multi"),
     };
-    vec![
-        machine,
+    let mut switches = vec![
+        board::machine(spec.arch),
         accelerator,
-        Switch::of("-cpu", cpu),
+        board::cpu(spec),
         Switch::options("-smp").set("cpus", spec.vcpus.to_string()),
         Switch::options("-m").set("size", format!("{}M", spec.memory)),
-        Switch::of("-device", "vmgenid").set("guid", "auto"),
-        Switch::of("-device", "pvpanic-pci"),
-    ]
+    ];
+    switches.extend(board::devices(spec.arch));
+    switches
 }
 
 fn boot(spec: &VmSpec, paths: &Paths) -> Vec<Switch> {

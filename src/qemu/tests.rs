@@ -1,4 +1,5 @@
 use super::*;
+use crate::arch::Arch;
 use crate::host::{Availability, HostFacts, Rung};
 use crate::plan::tests::{host, spec};
 use crate::vfio::Node;
@@ -100,6 +101,20 @@ fn a_start_from_a_checkpoint_differs_in_the_disk_and_in_what_it_waits_for() {
 fn macos_argv_for_each_accelerator() {
     snapshot!("macos-hvf-software-cocoa", host(Os::MacOs), "");
     snapshot!("macos-tcg-software-cocoa", no_acceleration(Os::MacOs), "");
+}
+
+fn aarch64(facts: HostFacts) -> HostFacts {
+    HostFacts { arch: Some(Arch::Aarch64), ..facts }
+}
+
+#[test]
+fn aarch64_argv_for_each_os_and_accelerator() {
+    snapshot!("linux-aarch64-kvm-virgl-gtk", aarch64(host(Os::Linux)), "");
+    snapshot!("linux-aarch64-tcg-virgl-gtk", aarch64(no_acceleration(Os::Linux)), "");
+    snapshot!("linux-aarch64-tcg-software-gtk", aarch64(no_acceleration(Os::Linux)), "gl = \"off\"");
+    snapshot!("linux-aarch64-kvm-passthrough", aarch64(host(Os::Linux)), "gpu = \"auto\"");
+    snapshot!("macos-aarch64-hvf-software-cocoa", aarch64(host(Os::MacOs)), "");
+    snapshot!("macos-aarch64-tcg-software-cocoa", aarch64(no_acceleration(Os::MacOs)), "");
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn ask(screen: &Screen, vm: &Vm, name: &str, command: &str) -> String {
     static ASKED: AtomicU32 = AtomicU32::new(0);
     let number = ASKED.fetch_add(1, Ordering::Relaxed);
     screen.type_line(&format!(
-        "(echo; echo q{number}.; {command}; echo a{number}.) 2>&1 | sudo tee /dev/ttyS0 >/dev/null"
+        "(echo; echo q{number}.; {command}; echo a{number}.) 2>&1 | sudo tee /dev/console >/dev/null"
     ));
     let start = Instant::now();
     loop {
@@ -188,8 +188,12 @@ fn vms_share_one_image_and_leave_nothing_behind_however_they_end() {
 
 /// A kernel and a root filesystem that are not the executable's.
 fn own_files(home: &Path) -> [PathBuf; 2] {
-    ["kernel/vmlinux", "rootfs/rootfs.img"].map(|part| {
-        let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/build").join(part);
+    let built = vm::built();
+    let kernel = ["vmlinux", "Image"]
+        .map(|name| built.join("kernel").join(name))
+        .into_iter()
+        .find(|file| file.exists());
+    [kernel.expect("a kernel was built"), built.join("rootfs/rootfs.img")].map(|built| {
         let own = home.join(built.file_name().unwrap());
         let copied =
             Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(&built).arg(&own).status();

@@ -33,6 +33,12 @@ pub fn executable() -> PathBuf {
         .map_or(env!("CARGO_BIN_EXE_virtualghost").into(), PathBuf::from)
 }
 
+/// What the executable under test was made of.
+pub fn built() -> PathBuf {
+    std::env::var_os("VIRTUALGHOST_BUILT")
+        .map_or(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/build"), PathBuf::from)
+}
+
 /// The executable under test with `home` as its only home, and no session.
 pub fn command(home: &Path) -> Command {
     let mut command = Command::new(executable());

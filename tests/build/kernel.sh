@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What the kernel's build promises about its configuration; no kernel is built. If one is there (make assets), and
-# QEMU with it, it is also booted without a root file system: it has to come up through PVH, and its panic to
-# reach QEMU.
-# Usage: tests/build/kernel.sh
+# What the kernel's build promises about its configuration, for each architecture; no kernel is built. If one is there
+# (make assets), and QEMU with it, it is also booted without a root file system: it has to come up the way that the
+# launcher starts it, and its panic to reach QEMU.
+# Usage: [ARCH=x86_64|aarch64] tests/build/kernel.sh
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
 
 check=$REPO/scripts/check-kernel-config.sh
-fragments=("$REPO"/docker/kernel/*.config)
+fragments=("$REPO"/docker/kernel/{,"$ARCH"/}*.config)
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
@@ -43,7 +43,8 @@ every_option_that_is_not_set_as_asked_is_named() {
 
 each_single_option_of_the_fragments_is_checked() {
     local option
-    for option in CONFIG_PVH=y CONFIG_DMI_SYSFS=y CONFIG_VT=n CONFIG_NR_CPUS=256; do
+    for option in "${options[@]}" CONFIG_VT=n CONFIG_NR_CPUS=256; do
+        grep -qx "$option" "${fragments[@]}" || die "no fragment for $ARCH has $option"
         cat "${fragments[@]}" | sed "s/^$option\$/${option%%=*}=other/" >"$tmp/final"
         refused "$option" "${fragments[@]}" "$tmp/final"
     done
@@ -60,26 +61,39 @@ a_line_that_is_no_option_is_refused() {
     refused "$tmp/fragment:1: not an option" "$tmp/fragment" "$tmp/fragment"
 }
 
-the_kernel_comes_up_through_pvh_and_its_panic_reaches_qemu() {
-    local kernel=$REPO/assets/build/kernel/vmlinux qemu=$REPO/assets/build/qemu log=$tmp/console status
-    if [ ! -f "$kernel" ] || [ ! -x "$qemu/bin/qemu-system-x86_64" ]; then
-        say "not booted: no kernel or no QEMU in assets/build; run: make assets"
+no_architecture_has_options_of_another() {
+    local other
+    for other in X86 PVH ACPI ARM64 PL011; do
+        ! grep -E "^CONFIG_(.*_)?$other(_|=)" "$REPO"/docker/kernel/*.config || die "$other in a fragment for all"
+    done
+}
+
+the_kernel_comes_up_and_its_panic_reaches_qemu() {
+    local built status=0 log=$tmp/console
+    built=$(build_path)
+    local kernel=$built/kernel/$image qemu=$built/qemu
+    if [ ! -f "$kernel" ] || [ ! -x "$qemu/bin/qemu-system-$ARCH" ]; then
+        say "not booted: no kernel or no QEMU in $built; run: make assets package-qemu ARCH=$ARCH"
         return
     fi
-    readelf -n "$kernel" | grep -q Xen || die "$kernel has no PVH note"
-    status=0
-    QEMU_MODULE_DIR=$qemu/lib/qemu timeout 120 "$qemu/bin/qemu-system-x86_64" -L "$qemu/share/qemu" \
-        -nodefaults -no-reboot -machine q35 -accel tcg -cpu max -smp 2 -m 512 -display none -serial "file:$log" \
+    QEMU_MODULE_DIR=$qemu/lib/qemu timeout 120 "$qemu/bin/qemu-system-$ARCH" -L "$qemu/share/qemu" \
+        -nodefaults -no-reboot -machine "$machine" -accel tcg -cpu max -smp 2 -m 512 -display none -serial "file:$log" \
         -device pvpanic-pci -action panic=exit-failure \
-        -kernel "$kernel" -append "root=/dev/vda console=ttyS0 panic=-1" || status=$?
+        -kernel "$kernel" -append "root=/dev/vda console=$console panic=-1" || status=$?
     grep -q 'Unable to mount root fs' "$log" || die "no panic for want of a root; the console ends: $(tail -20 "$log")"
     # A panic that pvpanic doesn't report would end in a reboot, and QEMU with 0.
     ((status == 1)) || die "QEMU didn't see the panic (status $status)"
 }
 
+# What the promises are held to: options that only this architecture has, its image, machine and console.
+case $ARCH in
+x86_64) options=(CONFIG_PVH=y CONFIG_DMI_SYSFS=y) image=vmlinux machine=q35 console=ttyS0 ;;
+aarch64) options=(CONFIG_KEYBOARD_GPIO=y CONFIG_SERIAL_AMBA_PL011_CONSOLE=y) image=Image machine=virt console=ttyAMA0 ;;
+esac
 for promise in a_configuration_as_asked_for_passes every_option_that_is_not_set_as_asked_is_named \
     each_single_option_of_the_fragments_is_checked fragments_that_contradict_each_other_are_refused \
-    a_line_that_is_no_option_is_refused the_kernel_comes_up_through_pvh_and_its_panic_reaches_qemu; do
+    a_line_that_is_no_option_is_refused no_architecture_has_options_of_another \
+    the_kernel_comes_up_and_its_panic_reaches_qemu; do
     "$promise"
-    say "ok: ${promise//_/ }"
+    say "ok: $ARCH: ${promise//_/ }"
 done

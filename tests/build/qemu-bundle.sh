@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Holds a QEMU bundle to its promises: it runs from any folder, on a system that has no QEMU and of the
 # bundle's libraries not one, and takes from that system only what scripts/qemu-bundle.conf says.
-# Usage: tests/build/qemu-bundle.sh BUNDLE
+# Usage: [ARCH=x86_64|aarch64] tests/build/qemu-bundle.sh BUNDLE
 #
 # The system is a chroot with nothing in it but copies of this machine's host libraries and what they need.
 # Making it takes a second and no network, so it is made anew each time.
@@ -16,6 +16,8 @@ bundle=$(realpath "$1")
 work=$(mktemp -d)
 trap '[ -z "${xvfb:-}" ] || kill "$xvfb"; rm -rf "$work"' EXIT
 root=$work/root moved=/a/moved/place
+emulator=qemu-system-$ARCH machine=q35
+[ "$ARCH" = x86_64 ] || machine=virt
 passed=0 failed=0
 
 # check PROMISE COMMAND...: the promise is kept if the command succeeds; its output is shown if not.
@@ -42,16 +44,17 @@ copy_host_library() {
 }
 
 make_chroot() {
-    local name path
+    local name path loader
     local -A host
     while read -r name path; do : "${host[$name]:=$path}"; done < <(
-        /sbin/ldconfig -p | sed -n 's/^\s*\(\S*\) (.*x86-64.*) => \(.*\)/\1 \2/p')
-    mkdir -p "$root"/{usr/lib,lib64,tmp,proc/self} "$root$moved"
+        /sbin/ldconfig -p | sed -nE 's/^\s*(\S*) \(.*(x86-64|AArch64).*\) => (.*)/\1 \3/p')
+    loader=$(patchelf --print-interpreter "$bundle/bin/$emulator")
+    mkdir -p "$root"/{usr/lib,tmp,proc/self} "$root$(dirname "$loader")" "$root$moved"
     cp -a "$bundle/." "$root$moved"
     # The loader reads $ORIGIN of a program from here. What the kernel would answer, without a mount.
-    ln -s "$moved/bin/qemu-system-x86_64" "$root/proc/self/exe"
+    ln -s "$moved/bin/$emulator" "$root/proc/self/exe"
     for name in $(needed | cut -f2 | sort -u); do copy_host_library "$name"; done
-    cp -L "${host[ld-linux-x86-64.so.2]:-/lib64/ld-linux-x86-64.so.2}" "$root/lib64/ld-linux-x86-64.so.2"
+    cp -L "$loader" "$root$loader"
 }
 
 objects() { find "$bundle/bin" "$bundle/lib" -type f; }
@@ -70,7 +73,7 @@ environment=(HOME=/tmp FONTCONFIG_FILE="$moved/share/fonts/fonts.conf" GIO_MODUL
 qemu() {
     as_root env -i PATH="$PATH" QEMU_MODULE_DIR="$moved/lib/qemu" "${environment[@]}" \
         ${DISPLAY:+DISPLAY="$DISPLAY"} \
-        timeout 30 chroot "$root" "$moved/bin/qemu-system-x86_64" -L "$moved/share/qemu" "$@" 2>&1
+        timeout 30 chroot "$root" "$moved/bin/$emulator" -L "$moved/share/qemu" "$@" 2>&1
 }
 
 # prints WORDS COMMAND...: the command succeeds and its output has each of the words.
@@ -84,7 +87,7 @@ prints() {
 
 qmp_session() {
     printf '{"execute": "%s"}\n' qmp_capabilities query-status quit |
-        qemu -nodefaults -machine q35 -accel tcg -display none -qmp stdio \
+        qemu -nodefaults -machine "$machine" -accel tcg -display none -qmp stdio \
             -device virtio-gpu-pci,romfile= -netdev user,id=n -device virtio-net-pci,netdev=n,romfile=
 }
 
@@ -125,7 +128,7 @@ old_glibc_will_do() {
     local newest
     newest=$(objects | xargs objdump -T 2>/dev/null | grep -o 'GLIBC_2\.[0-9]*' | sort -uV | tail -1)
     echo "$newest"
-    ! jq -e '.packages["qemu-system-x86"] // "" | contains("bpo12")' "$bundle/manifest.json" >/dev/null ||
+    ! jq -e '.packages["qemu-system-common"] // "" | contains("bpo12")' "$bundle/manifest.json" >/dev/null ||
         [ "$(printf '%s\n' GLIBC_2.36 "$newest" | sort -V | tail -1)" = GLIBC_2.36 ]
 }
 
@@ -148,7 +151,7 @@ stubs_say_what_is_missing() {
     prints "libcapstone.so.4 bundle" qemu_disassembles
 }
 qemu_disassembles() {
-    ! qemu -nodefaults -machine q35 -accel tcg -display none -d in_asm -D /tmp/log </dev/null
+    ! qemu -nodefaults -machine "$machine" -accel tcg -display none -d in_asm -D /tmp/log </dev/null
 }
 
 start_x_server() {
@@ -175,7 +178,7 @@ window() {
         printf '{"execute": "qmp_capabilities"}\n'
         await_window >"$work/window"
         printf '{"execute": "quit"}\n'
-    } | qemu -nodefaults -machine q35 -accel tcg -device virtio-gpu-pci,romfile= -display "$1" -qmp stdio
+    } | qemu -nodefaults -machine "$machine" -accel tcg -device virtio-gpu-pci,romfile= -display "$1" -qmp stdio
     cat "$work/window"
     [ -s "$work/window" ]
 }
@@ -191,7 +194,7 @@ check "the firmware is there" firmware_is_there
 check "it tells the version that the manifest says" prints "$(jq -r .version "$bundle/manifest.json")" qemu -version
 check "the modules of all displays load" prints "gtk sdl egl-headless" qemu -display help
 check "both GPUs are there" prints "virtio-gpu-pci virtio-gpu-gl-pci virtio-gpu-gl-device" qemu -device help
-check "q35 starts, answers on QMP and quits" prints "running SHUTDOWN" qmp_session
+check "$machine starts, answers on QMP and quits" prints "running SHUTDOWN" qmp_session
 start_x_server
 check "gtk opens a window without a file of the host's" window gtk
 check "sdl opens a window without a file of the host's" window sdl

@@ -14,20 +14,20 @@ payload=$target/payload
 # make_payload: the folders that build.rs packs. The root filesystem has a file that fills several chunks.
 make_payload() {
     rm -rf "$payload" && mkdir -p "$payload"/{kernel,rootfs,qemu/{bin,modules,data}} "$target/files"
-    echo '{"version": "0"}' >"$payload/kernel/manifest.json"
+    echo '{"arch": "x86_64", "version": "0"}' >"$payload/kernel/manifest.json"
     head -c 1000000 /dev/urandom >"$payload/kernel/vmlinux"
     head -c 24000000 /dev/urandom >"$target/files/large"
     echo root >"$target/files/small"
     mkfs.ext4 -q -d "$target/files" "$payload/rootfs/rootfs.img" 48M
-    echo '{"flavour": "test", "terminal": "ghostty", "terminal_version": "0"}' >"$payload/rootfs/manifest.json"
+    echo '{"arch": "x86_64", "flavour": "test", "terminal": "ghostty", "terminal_version": "0"}' >"$payload/rootfs/manifest.json"
     printf '#!/bin/sh\nexec "%s" "$@"\n' "$target/debug/examples/fake-qemu" >"$payload/qemu/bin/qemu"
     chmod +x "$payload/qemu/bin/qemu"
     echo module >"$payload/qemu/modules/module.so"
     echo firmware >"$payload/qemu/data/firmware.bin"
-    echo '{"version": "0", "program": "bin/qemu", "modules": "modules", "data": "data"}' >"$payload/qemu/manifest.json"
+    echo '{"arch": "x86_64", "version": "0", "program": "bin/qemu", "modules": "modules", "data": "data"}' >"$payload/qemu/manifest.json"
 }
 
-[ -e "$payload/qemu/manifest.json" ] || make_payload
+[ "$payload/qemu/manifest.json" -nt tests/kill/run.sh ] || make_payload
 export VIRTUALGHOST_ASSETS=$payload CARGO_TARGET_DIR=$target KILL_LENGTH=$length
 read -ra cargo <<<"${CARGO:-cargo}"
 # `cargo test --example` would make a test of it.

@@ -27,12 +27,18 @@ impl Lab {
     fn new() -> Self {
         let lab = Self { folder: tempfile::tempdir().unwrap() };
         let about = [
-            ("kernel", r#"{"component":"kernel","version":"6.12","package":"p","config_options":1}"#),
+            (
+                "kernel",
+                r#"{"component":"kernel","arch":"x86_64","version":"6.12","package":"p","config_options":1}"#,
+            ),
             (
                 "rootfs",
-                r#"{"flavour":"debian","terminal":"foot","terminal_version":"1","packages":{"a":"1"}}"#,
+                r#"{"arch":"x86_64","flavour":"debian","terminal":"foot","terminal_version":"1","packages":{"a":"1"}}"#,
             ),
-            ("qemu", r#"{"version":"10","program":"bin/qemu","modules":"lib/qemu","data":"share/qemu"}"#),
+            (
+                "qemu",
+                r#"{"arch":"x86_64","version":"10","program":"bin/qemu","modules":"lib/qemu","data":"share/qemu"}"#,
+            ),
         ];
         for (component, about) in about {
             lab.write(&format!("{component}/manifest.json"), about.as_bytes(), 0o644);

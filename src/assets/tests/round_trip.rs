@@ -3,6 +3,7 @@
 use super::super::error::AssetError;
 use super::super::manifest::{CHUNK, Manifest, blob_name, is_hole, stays_inside};
 use super::*;
+use crate::arch::Arch;
 use std::os::unix::fs::{MetadataExt, symlink};
 
 #[test]
@@ -109,6 +110,18 @@ fn a_damaged_payload_is_refused_and_leaves_nothing() {
         file.size += 1;
         file.chunks.last_mut().unwrap().length += 1;
     });
+}
+
+#[test]
+fn parts_for_different_architectures_are_neither_packed_nor_installed() {
+    let why = "a kernel for x86_64, a root filesystem for x86_64 and a QEMU for aarch64 make no VM";
+    assert!(refused(|manifest, _| manifest.qemu.about.arch = Arch::Aarch64).contains(why));
+    refused(|manifest, _| manifest.rootfs.about.arch = Arch::Aarch64);
+    let lab = Lab::new();
+    let about = fs::read_to_string(lab.build("qemu/manifest.json")).unwrap().replace("x86_64", "aarch64");
+    fs::write(lab.build("qemu/manifest.json"), about).unwrap();
+    let packed = pack(&lab.path("build"), &lab.path("payload"), 1, Path::new("/nonexistent"));
+    assert!(packed.unwrap_err().to_string().contains(why));
 }
 
 #[test]
