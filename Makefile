@@ -47,11 +47,13 @@ dist: deps assets package-qemu ## The release executable at its smallest, with c
 	cp target/dist$(OTHER)/release/virtualghost $(BUILD)/rootfs/sbom.spdx.json dist$(OTHER)/
 	cd dist$(OTHER) && sha256sum virtualghost sbom.spdx.json | tee SHA256SUMS
 
-.PHONY: deps deps-test
+.PHONY: deps deps-test deps-gpu-pack
 deps:
 	@scripts/install-deps.sh build cross
 deps-test:
 	@scripts/install-deps.sh build test
+deps-gpu-pack:
+	@scripts/install-deps.sh build gpu-pack
 
 # What goes into the executable. Each component is one folder made by one script, with a manifest.json;
 # the script asks the build cache first, so a new clone rebuilds nothing that was built before. Where there
@@ -59,6 +61,12 @@ deps-test:
 .PHONY: assets package-qemu docker-build
 assets: $(KERNEL) $(ROOTFS) ## The guest's kernel and root filesystem (FLAVOUR=, GHOSTTY=)
 package-qemu: $(QEMU) ## The relocatable QEMU
+
+# Where a launch with --gpu looks for it, unless `gpu_pack` says otherwise.
+GPU_PACK ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/virtualghost/gpu-pack
+.PHONY: gpu-pack
+gpu-pack: deps-gpu-pack $(KERNEL) ## Drivers and firmware of physical GPUs for --gpu (GPU_DRIVERS=, GPU_PACK=FOLDER)
+	scripts/build-gpu-pack.sh $(dir $(KERNEL)) '$(GPU_PACK)'
 
 docker-build: $(AGENT) ## Kernel, root filesystem and QEMU in a container (CONTAINER=, FLAVOUR=arch by default)
 	scripts/docker-build.sh $(BUILD)
@@ -74,7 +82,7 @@ $(SETTINGS): FORCE
 
 APT := $(shell command -v apt-get)
 COMMON := scripts/lib.sh
-$(KERNEL): scripts/build-kernel.sh scripts/check-kernel-config.sh $(COMMON) $(wildcard docker/kernel/*.config docker/kernel/$(ARCH)/*)
+$(KERNEL): scripts/build-kernel.sh scripts/kernel.sh scripts/check-kernel-config.sh $(COMMON) $(wildcard docker/kernel/*.config docker/kernel/$(ARCH)/*)
 	$(if $(APT),scripts/build-kernel.sh $(@D),scripts/docker-build.sh $(BUILD) kernel)
 $(AGENT): scripts/build-agent.sh scripts/cross.sh $(COMMON) Cargo.toml Cargo.lock src/lib.rs src/bin/ghostly-agent.rs $(shell find src/agent -type f)
 	CARGO='$(CARGO)' scripts/build-agent.sh $(@D)
