@@ -41,8 +41,9 @@ take_firmware() {
 build() (
     local dir=$1 work=$1/work package version release packages=() wanted missing name
     need apt-get dpkg-deb gcc make flex bison bc xz strip jq modinfo depmod mksquashfs
-    mkdir -p "$work"/{firmware,image/{firmware,licences/linux,modules}}
+    mkdir -p "$work"/{firmware,image/{firmware,licences/linux,modules},root/usr/lib}
     cd "$work"
+    ln -s usr/lib root/lib # depmod looks in either, by its version
     package=$(fetch_kernel "$work/apt" "$kernel_version")
     version=${package#* }
     configure_kernel "${fragments[@]}"
@@ -71,9 +72,9 @@ build() (
 
     cp -R image/licences "$dir/"
     find image -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-    # SOURCE_DATE_EPOCH is the time of the file system itself; one processor, so that blocks come in one order.
+    # Reproducible by default; SOURCE_DATE_EPOCH is the time of the file system itself.
     mksquashfs image "$dir/gpu-pack.img" -comp zstd -Xcompression-level 19 -b 256K -all-root -no-xattrs -noappend \
-        -quiet -no-progress -processors 1 >&2
+        -quiet -no-progress >&2
     for name in "${packages[@]}"; do
         jq -n --arg name "$name" --arg version "$(dpkg-deb -f "$name"_*.deb Version)" \
             --arg licence "licences/$name/copyright" '{$name, $version, $licence}'
