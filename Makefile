@@ -1,5 +1,5 @@
 # VirtualGhost: `make run` builds whatever is missing and launches; `make test` is what CI runs.
-# Settings: ARCH=x86_64|aarch64  FLAVOUR=debian|arch  GHOSTTY=FILE  CONTAINER=docker|podman|buildah  CARGO=…
+# Settings: ARCH=x86_64|aarch64  FLAVOUR=debian|arch  GHOSTTY=FILE  GUEST=FILE  CONTAINER=docker|podman|buildah  CARGO=…
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-builtin-rules
@@ -21,6 +21,7 @@ KERNEL := $(BUILD)/kernel/manifest.json
 AGENT := $(BUILD)/agent/manifest.json
 ROOTFS := $(BUILD)/rootfs/manifest.json
 QEMU := $(BUILD)/qemu/manifest.json
+SETTINGS := $(BUILD)/.settings
 # The Ghostty that was handed in last, until another is, or none (GHOSTTY=).
 GHOSTTY ?= $(shell cat $(BUILD)/.ghostty 2>/dev/null)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -42,10 +43,24 @@ build: deps assets package-qemu ## The release executable, with kernel, root fil
 
 .PHONY: dist
 dist: deps assets package-qemu ## The release executable at its smallest, with checksum, in dist/
-	VIRTUALGHOST_ZSTD_LEVEL=19 $(cargo_build) --target-dir target/dist$(OTHER)
-	mkdir -p dist$(OTHER)
-	cp target/dist$(OTHER)/release/virtualghost $(BUILD)/rootfs/sbom.spdx.json dist$(OTHER)/
-	cd dist$(OTHER) && sha256sum virtualghost sbom.spdx.json | tee SHA256SUMS
+	CARGO='$(CARGO)' scripts/dist.sh $(BUILD) dist$(OTHER)
+
+# A release, step by step: .github/workflows/release.yml calls these, each works by hand. RELEASE has the files that are
+# given away, of every platform. PROJECT_URL=https://… is where the project is.
+RELEASE ?= dist/release
+.PHONY: guest release-files deb packages publish release-dry-run
+guest: assets ## Kernel and root filesystem as one file, for `make dist GUEST=FILE` elsewhere
+	scripts/guest.sh pack $(BUILD) dist/guest.tar.zst
+release-files: dist ## This machine's part of a release, signed where keys are given
+	scripts/release-files.sh dist $(RELEASE)
+deb: ## The .deb of what `make dist` made
+	CARGO='$(CARGO)' scripts/package-deb.sh dist $(RELEASE)
+packages: ## Install files (Homebrew, winget, AUR) and checksums of a release whose files are all there
+	. scripts/lib.sh && scripts/packaging.sh "$$(project_version)" $(RELEASE) dist/packages
+publish: ## Upload the release (TAG=vVERSION; DRY_RUN=1 prints what it would do)
+	scripts/publish.sh '$(TAG)' $(RELEASE)
+release-dry-run: ## Run the Linux steps of the release workflow here
+	scripts/release-dry-run.py
 
 .PHONY: deps deps-test deps-gpu-pack
 deps:
@@ -68,11 +83,10 @@ GPU_PACK ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/virtualghost/gpu-pack
 gpu-pack: deps-gpu-pack $(KERNEL) ## Drivers and firmware of physical GPUs for --gpu (GPU_DRIVERS=, GPU_PACK=FOLDER)
 	scripts/build-gpu-pack.sh $(dir $(KERNEL)) '$(GPU_PACK)'
 
-docker-build: $(AGENT) ## Kernel, root filesystem and QEMU in a container (CONTAINER=, FLAVOUR=arch by default)
+docker-build: $(AGENT) $(SETTINGS) ## Kernel, root filesystem and QEMU in a container (CONTAINER=, FLAVOUR=arch by default)
 	scripts/docker-build.sh $(BUILD)
 
 # Changes when a setting does, and only then: what was built for other settings is built anew.
-SETTINGS := $(BUILD)/.settings
 .PHONY: FORCE
 $(SETTINGS): FORCE
 	@mkdir -p $(@D)
@@ -82,6 +96,10 @@ $(SETTINGS): FORCE
 
 APT := $(shell command -v apt-get)
 COMMON := scripts/lib.sh
+ifdef GUEST
+$(KERNEL) $(ROOTFS) &: FORCE # it may be an older file than the guest that is there
+	scripts/guest.sh unpack '$(GUEST)' $(BUILD)
+else
 $(KERNEL): scripts/build-kernel.sh scripts/kernel.sh scripts/check-kernel-config.sh $(COMMON) $(wildcard docker/kernel/*.config docker/kernel/$(ARCH)/*)
 	$(if $(APT),scripts/build-kernel.sh $(@D),scripts/docker-build.sh $(BUILD) kernel)
 $(AGENT): scripts/build-agent.sh scripts/cross.sh $(COMMON) Cargo.toml Cargo.lock src/lib.rs src/bin/ghostly-agent.rs $(shell find src/agent -type f)
@@ -89,7 +107,8 @@ $(AGENT): scripts/build-agent.sh scripts/cross.sh $(COMMON) Cargo.toml Cargo.loc
 $(ROOTFS): scripts/build-rootfs.sh $(wildcard scripts/rootfs/*) $(COMMON) $(SETTINGS) $(AGENT) $(shell find assets/guest -type f)
 	FLAVOUR='$(FLAVOUR)' GHOSTTY='$(GHOSTTY)' \
 	    $(if $(filter arch,$(FLAVOUR)),scripts/docker-build.sh $(BUILD) rootfs,scripts/build-rootfs.sh $(@D))
-$(QEMU): scripts/package-qemu.sh scripts/qemu-bundle.conf assets/qemu/window.c $(COMMON)
+endif
+$(QEMU): scripts/package-qemu.sh $(wildcard scripts/qemu/*) scripts/qemu-bundle.conf $(wildcard assets/qemu/*) $(COMMON)
 	scripts/package-qemu.sh $(@D)
 
 # Tests, from the cheapest to the dearest.
@@ -99,7 +118,7 @@ lint: deps-test ## Formatting, clippy, shellcheck, the crates' licences
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --all-targets --no-default-features --features agent -- -D warnings
-	shellcheck -x scripts/*.sh scripts/rootfs/*.sh tests/build/*.sh tests/kill/*.sh tests/lab/*.sh .ci/run
+	shellcheck -x scripts/*.sh scripts/boot-chart scripts/bench/*.sh scripts/qemu/*.sh scripts/rootfs/*.sh tests/build/*.sh tests/kill/*.sh tests/lab/*.sh .ci/run
 	scripts/check-licences.sh
 	scripts/check-dependencies.sh
 	scripts/check-specification.sh
@@ -109,6 +128,9 @@ test-build: test-components
 	tests/build/ghostty.sh
 	tests/build/arch.sh
 	tests/build/docker.sh
+	tests/build/qemu-other.sh
+	CARGO='$(CARGO)' tests/build/packaging.sh
+	tests/build/launcher.sh $(EXECUTABLE)
 
 test-components: deps-test build
 	ARCH=x86_64 tests/build/kernel.sh
@@ -147,6 +169,7 @@ lab: test ## The long tests too
 	CARGO='$(CARGO)' scripts/fuzz.sh 120
 	$(kill_matrix) long
 	tests/build/rootfs.sh --rebuild
+	tests/build/qemu-other.sh --mutants
 	LAB=1 tests/build/docker.sh
 	$(MAKE) ARCH=aarch64 test-components test-boot
 	tests/lab/ladder.sh $(EXECUTABLE)
@@ -159,8 +182,8 @@ lab-vfio: build ## GPU passthrough, in a VM with an emulated IOMMU
 	tests/lab/vfio.sh $(EXECUTABLE)
 
 .PHONY: bench
-bench: build ## Measure the launcher against its goals
-	scripts/bench.sh $(EXECUTABLE)
+bench: dist ## Measure the executable against its goals, into README.md (RUNS=5, GROUPS="launcher boot")
+	WRITE=1 scripts/bench.sh target/dist/release/virtualghost $(GROUPS)
 
 .PHONY: clean
 clean: ## Remove build outputs (the build cache and VMs' files stay)

@@ -15,5 +15,5 @@ without() {
 }
 
 without virtualghost 'russh|tokio|tokio-[a-z]+|lexopt'
-without ghostly-agent 'clap|zstd|tar|serde|toml|include_dir|indicatif' --no-default-features --features agent
+without ghostly-agent 'clap|zstd|tar|toml|include_dir|indicatif' --no-default-features --features agent
 say "each program has only its own crates"

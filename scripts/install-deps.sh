@@ -21,15 +21,36 @@ test_packages=(
     podman buildah                              # make docker-build
     openssh-client rsync                        # the agent's clients
     libfaketime                                 # the kill matrix: a clock that jumps
+    strace                                      # what a warm start of the launcher does, counted
     openssl procps sshfs weston                 # make lab
     pacman-package-manager libarchive-tools     # the arch flavour's stub repository
+    # the install files, each looked at by its own system's tool
+    lintian makepkg ruby desktop-file-utils libxml2-utils librsvg2-bin osslsigncode python3-yaml python3-jsonschema
 )
 gpu_pack_packages=(squashfs-tools)
 cross_packages=(
-    "gcc-${ARCH/_/-}-linux-gnu"                 # the kernel
+    "gcc-${ARCH/_/-}-linux-gnu"                 # the kernel, Mesa's LLVM
+    "libc6-dev-$(deb_arch "$ARCH")-cross"
     python3-pip                                 # zig, for the agent
     qemu-user-static arch-test                  # runs programs of the image while it is built
 )
+
+# On macOS and Windows no guest is built and no test that needs Debian runs: what a release takes there.
+brew_packages=(bash coreutils findutils flock gnu-sed gnu-tar grep jq make qemu zstd)
+msys2_packages=(make tar zstd util-linux mingw-w64-ucrt-x86_64-{angleproject,binutils,gcc,jq,osslsigncode,qemu,rust})
+
+case $(uname -s) in
+Darwin)
+    for p in "${brew_packages[@]}"; do
+        brew list --versions "$p" >/dev/null || brew install --quiet "$p" || die "brew could not install $p"
+    done
+    exit 0
+    ;;
+MSYS_NT* | MINGW*)
+    pacman -S --needed --noconfirm "${msys2_packages[@]}" >&2 || die "pacman could not install: ${msys2_packages[*]}"
+    exit 0
+    ;;
+esac
 
 packages=()
 (($#)) || set -- build test

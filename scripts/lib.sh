@@ -9,6 +9,13 @@ export LC_ALL=C.UTF-8
 # Every timestamp that a build writes: fixed, so that equal inputs give equal bytes.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1767225600}
 
+# macOS has bash 3 and BSD's tools. The scripts want bash 4 and GNU's, which Homebrew has.
+if [[ $OSTYPE == darwin* ]]; then
+    for gnu in {/usr/local,/opt/homebrew}/opt/{coreutils,findutils,gnu-sed,gnu-tar,grep}/libexec/gnubin; do
+        [ ! -d "$gnu" ] || PATH=$gnu:$PATH
+    done
+fi
+
 say() { printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
@@ -30,6 +37,14 @@ deb_arch() {
     esac
 }
 
+# Where the loader of a root file system for ARCH is.
+guest_loader() {
+    case $ARCH in
+    x86_64) echo lib64/ld-linux-x86-64.so.2 ;;
+    aarch64) echo lib/ld-linux-aarch64.so.1 ;;
+    esac
+}
+
 # Where the components for ARCH go: those for another machine than this one beside the own ones.
 build_path() { printf '%s\n' "$REPO/assets/build$([ "$ARCH" = "$HOST_ARCH" ] || echo "/$ARCH")"; }
 
@@ -42,6 +57,8 @@ need() {
     for c in "$@"; do command -v "$c" >/dev/null || missing+=("$c"); done
     ((${#missing[@]} == 0)) || die "not installed: ${missing[*]}; run: scripts/install-deps.sh"
 }
+
+((BASH_VERSINFO[0] >= 4)) || [ "${0##*/}" = install-deps.sh ] || die "bash $BASH_VERSION is too old. Type: scripts/install-deps.sh build, and open a new shell"
 
 # as_root COMMAND...: directly as root, else in a user namespace where we are root. Nothing is mounted.
 as_root() {
@@ -134,4 +151,55 @@ private_apt() {
         -o "APT::Architecture=$arch" -o "APT::Architectures::=$arch" -o Acquire::Check-Valid-Until=false
         -o Acquire::Languages=none -o APT::Sandbox::User=root -o APT::Install-Recommends=false)
     apt-get "${apt_opts[@]}" -qq update || die "apt could not read $* from the archive in $dir/sources.list"
+}
+
+# project_version: as Cargo.toml has it.
+project_version() { sed -n '/^\[package\]/,/^\[[^p]/s/^version = "\(.*\)"$/\1/p' "$REPO/Cargo.toml"; }
+
+# platform: the system and architecture of this machine, as the names of release files have them.
+platform() {
+    case $(uname -s) in
+    Linux) printf 'linux-%s\n' "$HOST_ARCH" ;;
+    Darwin) printf 'macos-%s\n' "$HOST_ARCH" ;;
+    MSYS_NT* | MINGW*) printf 'windows-%s\n' "$HOST_ARCH" ;;
+    *) die "no release is made on $(uname -s)" ;;
+    esac
+}
+
+# program_suffix PLATFORM: how a program's name ends.
+program_suffix() { case $1 in windows-*) echo .exe ;; esac; }
+
+# dated_tar FILE FOLDER NAME...: a .tar.gz of names in a folder, the same for the same content.
+dated_tar() {
+    local file=$1 folder=$2
+    shift 2
+    tar -C "$folder" --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime="@$SOURCE_DATE_EPOCH" \
+        -cf - "$@" | gzip -9n >"$file"
+}
+
+# mapped_qemu SCRIPT OUT: makes a program that can stand for QEMU and writes to OUT how many bytes of its launcher's
+# executable are in the launcher's memory: what it has read of the file, and up to 64 KiB around each place. (What the
+# kernel reads ahead from the disk beyond that depends on the disk's settings.)
+mapped_qemu() {
+    cat >"$1" <<END
+#!/bin/sh
+exe=\$(readlink /proc/\$PPID/exe)
+awk -v exe="\$exe" '/^[0-9a-f]+-[0-9a-f]+ / {ours = \$NF == exe} /^Rss:/ && ours {sum += \$2} END {print sum * 1024}' /proc/\$PPID/smaps >"$2"
+END
+    chmod +x "$1"
+}
+
+# stub_source TEXT <SYMBOLS: C code with these functions, each of which prints TEXT and ends the program.
+# Symbols are as nm prints them, NAME or NAME@VERSION.
+stub_source() {
+    printf '%s\n' '#include <stdlib.h>' '#include <unistd.h>' "static const char text[] = \"$1\\n\";" \
+        'static void left_out(void) { if (write(2, text, sizeof text - 1)) {} abort(); }'
+    sed 's/@.*//; s/.*/void &(void) __attribute__((alias("left_out")));/'
+}
+
+# version_script <SYMBOLS: ld's version script, which exports these and nothing else.
+version_script() {
+    awk -F@ '{symbols[$2] = symbols[$2] " " $1 ";"}
+        END {for (version in symbols) print version " { global:" symbols[version] (n++ ? "" : " local: *;") " };"
+            if (!n) print "{ local: *; };"}' | sort
 }

@@ -10,6 +10,7 @@
 
 use crate::assets::{self, clean};
 use crate::error::Result;
+use crate::fault::{self, Point};
 use crate::folders;
 use crate::plan::VmSpec;
 use crate::qemu::{self, overlay};
@@ -111,7 +112,9 @@ impl Checkpoint {
         let all = self.folder.parent().expect("it is in a folder");
         folders::create_private(all)?;
         self.discard();
+        fault::point(Point::CheckpointMade);
         fs::rename(made, &self.folder).with_context(|| format!("can't make {}", self.folder.display()))?;
+        fault::point(Point::CheckpointNamed);
         remove_oldest(all);
         Ok(())
     }

@@ -3,6 +3,8 @@
 # Sourced by build-rootfs.sh (for `bootstrap_inputs`) and by make.sh (for the rest).
 SUITE=trixie
 DEB_ARCH=$(deb_arch "$ARCH")
+# shellcheck source=scripts/rootfs/llvm.sh
+. "$REPO/scripts/rootfs/llvm.sh"
 
 # What a terminal needs that runs in a machine of its own, and what its user expects there.
 debian_packages=(
@@ -57,6 +59,7 @@ bootstrap() {
         --setup-hook="cp -n '$apt_dir'/cache/archives/*.deb \"\$1/var/cache/apt/archives/\" 2>/dev/null || true" \
         --customize-hook="cp -n \"\$1\"/var/cache/apt/archives/*.deb '$apt_dir/cache/archives/'" \
         "$SUITE" "$root" "$apt_dir/sources.list" >&2 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+    trim_llvm "$root"
     exec 8>&-
     # The lines that every Debian has, in place of the mirror that this build read from.
     rm -f "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/*

@@ -8,16 +8,12 @@ image_uuid=7661b5c1-0000-4000-8000-76676f7374ff
 
 # pack ROOT IMAGE
 pack() {
-    local root=$1 image=$2 loader
+    local root=$1 image=$2
     stamp "$root"
     # No journal: nothing outlives a crash here anyway. Inode tables that are not in use stay holes.
     # The image's own mkfs.ext4, for it sorts folders and knows SOURCE_DATE_EPOCH, which that of an older host does not.
-    case $ARCH in
-    x86_64) loader=lib64/ld-linux-x86-64.so.2 ;;
-    aarch64) loader=lib/ld-linux-aarch64.so.1 ;;
-    esac
     rm -f "$image"
-    MKE2FS_CONFIG="$root/etc/mke2fs.conf" "$root/$loader" --library-path "$root/usr/lib/$ARCH-linux-gnu:$root/usr/lib" \
+    MKE2FS_CONFIG="$root/etc/mke2fs.conf" "$root/$(guest_loader)" --library-path "$root/usr/lib/$ARCH-linux-gnu:$root/usr/lib" \
         "$root/usr/sbin/mkfs.ext4" -q -L vgroot -U "$image_uuid" \
         -E "hash_seed=$image_uuid,root_owner=0:0,assume_storage_prezeroed=1,nodiscard" \
         -O 'none,extent,dir_index,filetype,sparse_super2,flex_bg,metadata_csum,64bit,huge_file,large_file,extra_isize,dir_nlink' \

@@ -71,6 +71,8 @@ trimmed_files=(
     'usr/lib/modules/*' 'boot/*' usr/share/initramfs-tools etc/initramfs-tools usr/lib/initcpio
     # The system bus starts when somebody first talks to its socket; a terminal may never need it.
     usr/lib/systemd/system/multi-user.target.wants/dbus.service
+    # Pictures for demonstrations that show textures; glxinfo and the gears need none.
+    usr/share/mesa-demos
     # Start scripts of an init system that isn't used.
     etc/init.d 'etc/rc?.d'
     # Caches and logs, which also differ from build to build.

@@ -194,7 +194,7 @@ pub fn plan(
         None => rendering(facts, config, &window)?,
     };
     let accelerator = accelerator(facts, config, guest)?;
-    let start = start(facts, config, gpu.value)?;
+    let start = start(facts, config, guest, gpu.value)?;
     Ok(VmSpec {
         os: facts.os,
         arch: guest,
@@ -321,7 +321,7 @@ fn patience(config: &Config, accelerator: Accelerator) -> Patience {
 }
 
 /// What is saved has to be the same for every VM, and only memory, disk and plain devices can be.
-fn start(facts: &HostFacts, config: &Config, gpu: GpuMode) -> Result<Choice<Start>, PlanError> {
+fn start(facts: &HostFacts, config: &Config, guest: Arch, gpu: GpuMode) -> Result<Choice<Start>, PlanError> {
     let setting = &config.start;
     let own = [&config.kernel, &config.rootfs, &config.qemu]
         .into_iter()
@@ -332,6 +332,9 @@ fn start(facts: &HostFacts, config: &Config, gpu: GpuMode) -> Result<Choice<Star
         (GpuMode::Software, Some(part)) => {
             Some(format!("{} is not the embedded one ({})", part.value, part.origin))
         }
+        (GpuMode::Software, None) if guest == Arch::Aarch64 => Some(
+            "on aarch64 QEMU has no vmgenid, by which each start gets random numbers of its own".to_owned(),
+        ),
         (GpuMode::Software, None) => facts.checkpoint.doubt().map(str::to_owned),
     };
     match (setting.value, obstacle) {

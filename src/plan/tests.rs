@@ -113,6 +113,16 @@ fn a_guest_of_another_architecture_runs_under_tcg() {
 }
 
 #[test]
+fn without_vmgenid_no_guest_starts_from_a_checkpoint() {
+    let aarch64 = HostFacts { arch: Some(Arch::Aarch64), ..host(Os::Linux) };
+    assert_eq!(spec(&host(Os::Linux), "gl = \"off\"").unwrap().start.value, Start::Instant);
+    let planned = spec(&aarch64, "gl = \"off\"").unwrap();
+    assert_eq!(planned.start.value, Start::Boot);
+    assert!(planned.start.because.contains("vmgenid"), "{}", planned.start.because);
+    assert!(refusal(&aarch64, "start = \"instant\"").contains("vmgenid"));
+}
+
+#[test]
 fn what_failed_is_planned_around_and_the_reason_is_kept() {
     let facts = host(Os::Linux).without(Rung::Accelerator(Accelerator::Kvm), "failed to set MSR 0x10a");
     let planned = spec(&facts, "").unwrap();

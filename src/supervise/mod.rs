@@ -60,7 +60,7 @@ use anyhow::Result;
 use child::Child;
 use clock::Clock;
 use machine::{Action, Event, Machine};
-use qmp::Command;
+use qmp::{Command, Step};
 use readers::Readers;
 use std::ffi::OsString;
 use std::fmt;
@@ -319,6 +319,8 @@ fn fault_after(action: &Action) -> Option<Point> {
     Some(match action {
         Action::Send(Command::Powerdown) => Point::PowerButton,
         Action::Send(Command::Quit) => Point::QuitSent,
+        Action::Send(Command::Step(Step::Save, _)) => Point::Saving,
+        Action::Enter(_) => Point::Entered,
         Action::Stage(Stage::Kernel) => Point::Kernel,
         Action::Stage(Stage::Services) => Point::Services,
         Action::Stage(Stage::Ready) => Point::Ready,

@@ -82,6 +82,12 @@ fn vms_from_one_checkpoint_share_no_secret_and_a_damaged_one_is_done_without() {
         assert_eq!(exec(vm, name, "hostname"), *name);
         assert_eq!(exec(vm, name, "lsblk -no SIZE $(findmnt -no SOURCE /home)"), "32G");
     }
+    screens[1].resize(900, 600);
+    exec(
+        &vms[1].0,
+        "b",
+        "until head -1 /sys/class/drm/card0-Virtual-1/modes | grep -x 900x600; do sleep 0.2; done",
+    );
     let [a, b] = [&vms[0], &vms[1]].map(|(vm, name)| own(vm, name));
     for (what, of_a) in &a {
         assert_ne!(of_a, &b[what], "both have the same {what}");

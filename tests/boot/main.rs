@@ -1,6 +1,7 @@
 //! Real VMs, seen from outside: under Xvfb, by what can be read on the screen and on the guest's console.
 //! Needs an executable with its assets inside, and a minute a test under TCG: `make test` and `make lab`.
 
+mod counts;
 mod instant;
 mod remote;
 mod screen;
@@ -70,6 +71,7 @@ fn a_terminal_opens_takes_keys_follows_its_window_and_powers_off_at_exit() {
     let qemus = vm.qemus();
     assert_eq!(qemus.len(), 1, "one QEMU, whatever was tried before: {}", vm.said());
     println!("{}", vm.said());
+    counts::assert_no_more_than_before(&vm.home);
 
     screen.type_line("echo virtual | tr a-z A-Z");
     screen.wait_for("typed", "VIRTUAL");
@@ -144,6 +146,8 @@ fn a_panic_of_the_guest_is_a_failure_with_the_consoles_last_lines() {
 fn vms_share_one_image_and_leave_nothing_behind_however_they_end() {
     let mut first = Vm::start("one", None, &[]);
     let mut second = Vm::start("two", None, &[]);
+    // Not before the first has taken its name: on a busy machine the third may be there earlier.
+    first.wait_until_said("starting QEMU");
     let namesake = vm::command(&first.home).args(["--name", "one"]).output().unwrap();
     let refusal = String::from_utf8(namesake.stderr).unwrap();
     assert_eq!(namesake.status.code(), Some(2), "{refusal}");

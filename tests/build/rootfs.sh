@@ -120,6 +120,12 @@ if [ "$(jq -r .flavour "$manifest")" = debian ]; then
         done
     }
     check "every package's copyright file is kept" licences_kept
+    mesas_llvm_only() {
+        in_image "ls -p /usr/lib/x86_64-linux-gnu" | cut -d/ -f6 | grep -E '^lib(LLVM|z3)' >"$tmp/llvm"
+        [ "$(<"$tmp/llvm")" = libLLVM-mesa.so ] && content /usr/lib/x86_64-linux-gnu/libLLVM-mesa.so >"$tmp/llvm" &&
+            readelf -d "$tmp/llvm" | grep -q 'SONAME.*libLLVM-mesa.so'
+    }
+    check "of LLVM there is what Mesa uses" mesas_llvm_only
     check "apt reads Debian's own archive" content_has /etc/apt/sources.list.d/debian.sources '^Suites: trixie'
     check "apt has no other source" absent /etc/apt/sources.list
 fi

@@ -48,6 +48,8 @@ fn copy(from: &Path, to: &Path) {
 pub struct Lab {
     folder: TempDir,
     home: PathBuf,
+    /// The setting of that name.
+    start: &'static str,
 }
 
 /// A launcher and what it has said.
@@ -82,7 +84,13 @@ impl Lab {
 
     fn empty(name: impl AsRef<OsStr>) -> Self {
         let folder = tempfile::Builder::new().prefix("vg-kill-").tempdir().unwrap();
-        Self { home: folder.path().join(name.as_ref()), folder }
+        Self { home: folder.path().join(name.as_ref()), folder, start: "boot" }
+    }
+
+    /// Its VMs start from a checkpoint, if there is one, and leave one.
+    pub fn instant(mut self) -> Self {
+        self.start = "instant";
+        self
     }
 
     pub fn home(&self) -> PathBuf {
@@ -112,8 +120,7 @@ impl Lab {
         // One that QEMU gets, too: by it the processes are found.
         command.env("XDG_KILL_LAB", self.folder());
         command.env("VIRTUALGHOST_HOME_SIZE", "64").env("VIRTUALGHOST_ACCEL", "tcg");
-        // The payload's guest knows no checkpoint.
-        command.env("VIRTUALGHOST_START", "boot");
+        command.env("VIRTUALGHOST_START", self.start);
         command.env("VIRTUALGHOST_POWEROFF_TIMEOUT", "1").stdin(Stdio::null())
     }
 
@@ -224,6 +231,15 @@ impl Lab {
         let check = |entry: fs::DirEntry| {
             let mut files = digests(&entry.path());
             files.remove(Path::new("stamp")).expect("a version has a stamp");
+            let (saved, files): (BTreeMap<_, _>, _) =
+                files.into_iter().partition(|(path, _)| path.starts_with("checkpoints"));
+            let mut checkpoints: Vec<_> = saved.keys().filter_map(|path| path.parent()).collect();
+            checkpoints.dedup();
+            for checkpoint in checkpoints.iter().map(|folder| entry.path().join(folder)) {
+                for file in ["about.json", "disk", "memory"] {
+                    assert!(checkpoint.join(file).exists(), "{} has no {file}", checkpoint.display());
+                }
+            }
             assert!(files == *PAYLOAD, "{} is not what was packed", entry.path().display());
         };
         named.map(check).count()

@@ -41,6 +41,13 @@ fn killed_at(point: Point, number: usize) {
         | Point::AfterChunk
         | Point::BeforeRename
         | Point::AfterRename => Lab::cold(),
+        _ if is_at_checkpoint(point) => {
+            let lab = Lab::cold_or_warm(number).instant();
+            if point == Point::Entered && lab.cache().exists() {
+                lab.works(); // so that this start is one from a checkpoint
+            }
+            lab
+        }
         _ => Lab::cold_or_warm(number),
     };
     guest(&lab, point);
@@ -51,6 +58,11 @@ fn killed_at(point: Point, number: usize) {
     }
     launcher.is_killed();
     lab.recovers();
+}
+
+/// Only a start that has to do with a checkpoint comes to it.
+pub fn is_at_checkpoint(point: Point) -> bool {
+    matches!(point, Point::Saving | Point::CheckpointMade | Point::CheckpointNamed | Point::Entered)
 }
 
 /// A guest that comes to `point`: its console and its control port have no common order.

@@ -52,6 +52,7 @@ fn main() {
                 wait.recv().unwrap();
             }
             "console" => console.write_all(bytes.as_bytes()).unwrap(),
+            "hear" => drop(io::BufReader::new(&control).read_line(&mut String::new()).unwrap()),
             "control" => control.write_all(bytes.as_bytes()).unwrap(),
             "stderr" => io::stderr().write_all(bytes.as_bytes()).unwrap(),
             "qmp" => io::stdout().write_all(bytes.as_bytes()).unwrap(),
@@ -108,7 +109,15 @@ fn take_commands(greeted: Sender<()>) {
         let command: Value = serde_json::from_str(&line.unwrap()).unwrap();
         let status = *STATUS.lock().unwrap();
         say(&json!({ "return": { "status": status }, "id": command["id"] }));
+        let arguments = &command["arguments"];
         match command["execute"].as_str().unwrap() {
+            "migrate" => migrated(guest::save(&arguments["channels"][0]["addr"]["filename"]).is_ok()),
+            "migrate-incoming" => {
+                guest::restore(&arguments["channels"][0]["addr"]["filename"]);
+                migrated(true);
+            }
+            "blockdev-snapshot-sync" => guest::leave_disk(&arguments["snapshot-file"]),
+            "blockdev-add" => guest::take_home(&arguments["filename"], io_error),
             "qmp_capabilities" => NEGOTIATED.store(true, Ordering::Relaxed),
             // The launcher asks when it knows that it may.
             "query-status" => drop(greeted.send(())),
@@ -122,6 +131,12 @@ fn take_commands(greeted: Sender<()>) {
             }
             _ => (),
         }
+    }
+}
+
+fn migrated(done: bool) {
+    for status in ["setup", "active", if done { "completed" } else { "failed" }] {
+        event("MIGRATION", json!({ "status": status }));
     }
 }
 

@@ -1,0 +1,83 @@
+# shellcheck shell=bash disable=SC2154,SC2034,SC2016 # sourced by scripts/bench.sh
+# Goals 3 and 4: a cold boot to the first prompt under TCG, and a start from a checkpoint. The peer is what one gets by following a recipe: Debian's kernel and
+# initrd, systemd as it is installed, logind, and a unit that starts the same compositor and terminal.
+
+to_prompt() { start_vm bench --ephemeral "$@" && stop_vm bench; }
+with_virgl() { to_prompt --gl on; }
+in_software() { to_prompt --gl off --start boot; }
+without_window() { to_prompt --display none --start boot; }
+instant() { to_prompt --gl off --start instant; }
+instant_without_window() { to_prompt --display none --start instant; }
+
+# bare_qemu WORD ARGUMENT...: the same QEMU on the same machine type; ended when its serial port has said WORD. $took.
+bare_qemu() {
+    local word=$1 start line bundle port
+    shift
+    bundle=$(assets)/qemu
+    start=$(now)
+    exec {port}< <(exec env DISPLAY=":$display" QEMU_MODULE_DIR="$bundle/lib/qemu" "$bundle/bin/qemu-system-x86_64" -L "$bundle/share/qemu" \
+        -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 2048 -nodefaults -serial stdio -no-reboot "$@" 2>&1 </dev/null)
+    local pid=$!
+    while IFS= read -r line <&"$port"; do case $line in *"$word"*) break ;; esac; done
+    ms_since "$start"
+    kill -KILL "$pid" 2>/dev/null || true
+    while [ -e "/proc/$pid" ]; do sleep 0.05; done
+    exec {port}<&-
+    [[ ${line:-} = *"$word"* ]] || die "a bare QEMU never said $word"
+}
+kernel_alone() { bare_qemu 'Unable to mount root' -display none -kernel "$(assets)/kernel/vmlinux" -append 'console=ttyS0 panic=-1'; }
+recipe() {
+    bare_qemu prompt-is-there -display "$1" -device "$2" -device virtio-keyboard-pci -device virtio-tablet-pci \
+        -drive "if=virtio,format=raw,snapshot=on,file=$work/recipe/root.img" -kernel "$work/recipe/vmlinuz" \
+        -initrd "$work/recipe/initrd.img" -append 'root=/dev/vda rw console=ttyS0'
+}
+recipe_virgl() { recipe gtk,gl=on virtio-gpu-gl-pci; }
+recipe_software() { recipe gtk virtio-gpu-pci; }
+
+make_recipe() {
+    local out=$1 root=$1/root apt_opts
+    private_apt "$out/.apt" trixie
+    mmdebstrap --quiet --mode=root --variant=apt --skip=chroot/mount --aptopt='Acquire::Check-Valid-Until "false"' \
+        --include=linux-image-amd64,initramfs-tools,login,passwd,systemd-sysv,libpam-systemd,dbus,udev,cage,foot,libgl1-mesa-dri,libegl1,libgles2,fonts-dejavu-core,xkb-data \
+        trixie "$root" "$out/.apt/sources.list" >&2
+    chroot "$root" useradd --create-home --shell /bin/bash --groups video,render,input,dialout user
+    # As in Cage's own documentation.
+    cat >"$root/etc/systemd/system/cage.service" <<'END'
+[Unit]
+After=systemd-user-sessions.service dbus.socket systemd-logind.service
+Conflicts=getty@tty1.service
+[Service]
+User=user
+PAMName=login
+TTYPath=/dev/tty1
+StandardInput=tty
+TTYReset=yes
+TTYVHangup=yes
+Environment=WLR_RENDERER_ALLOW_SOFTWARE=1
+ExecStart=/usr/bin/cage -- /usr/bin/foot
+[Install]
+WantedBy=graphical.target
+END
+    mkdir -p "$root/etc/systemd/system/graphical.target.wants"
+    ln -s ../cage.service "$root/etc/systemd/system/graphical.target.wants/"
+    ln -sf /usr/lib/systemd/system/graphical.target "$root/etc/systemd/system/default.target"
+    echo "PROMPT_COMMAND='echo prompt-is-there >/dev/ttyS0'" >>"$root/etc/bash.bashrc"
+    cp -L "$root"/boot/vmlinuz-* "$out/vmlinuz"
+    cp -L "$root"/boot/initrd.img-* "$out/initrd.img"
+    mkfs.ext4 -q -d "$root" "$out/root.img" 4G
+    rm -rf "$root" "$out/.apt"
+    echo '{}' >"$out/manifest.json"
+}
+
+unpack
+cached bench-recipe "$(inputs_key "$REPO/scripts/bench/boot.sh")" "$work/recipe" make_recipe
+head_of_table "cold boot under TCG"
+compare "to the prompt, virgl" "at most 8 s; at most 0.4" with_virgl "the recipe" recipe_virgl
+compare "to the prompt, software rendering" "" in_software "the recipe" recipe_software
+compare "to SSH, no window" "" without_window "the kernel alone, to its panic" kernel_alone
+vg_env=(DISPLAY=":$display")
+vg warm --accel tcg --ephemeral --gl off >&2
+vg warm --accel tcg --ephemeral --display none >&2
+vg_env=()
+compare "instant start to the prompt" "at most 1.0 s" instant "the same VM, booted" in_software
+compare "instant start to SSH, no window" "" instant_without_window "the same VM, booted" without_window

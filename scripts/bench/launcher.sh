@@ -1,0 +1,35 @@
+# shellcheck shell=bash disable=SC2154,SC2034,SC2016 # sourced by scripts/bench.sh
+# Goals 1 and 2: what the launcher costs before QEMU is there.
+
+vg_env=(VIRTUALGHOST_QEMU="$work/stamp-qemu")
+warm() { until_qemu vg --accel tcg --display none; }
+script() { until_qemu bash -c 'exec "$0" -M q35' "$work/stamp-qemu"; }
+dry_run() { timed vg --accel tcg --dry-run; }
+vng_dry_run() { timed env PYTHONPATH="$work/vng" "$work/vng/bin/vng" --dry-run -r "$(assets)/kernel/vmlinux" -- true; }
+
+mapped_qemu "$work/mapped-qemu" "$work/mapped"
+bytes_read() {
+    local vg_env=(VIRTUALGHOST_QEMU="$work/mapped-qemu")
+    vg --accel tcg --display none >/dev/null 2>&1 || true
+    took=$(awk -v all="$(stat -c %s "$executable")" '{print 100 * $1 / all}' "$work/mapped")
+}
+
+first_run() { rm -rf "$home/.cache" && until_qemu vg --accel tcg --display none; }
+# The same files, each written and synced.
+copy() { rm -rf "$work/copy" && timed copy_synced; }
+copy_synced() { cp -r --sparse=always "$(assets)" "$work/copy" && find "$work/copy" -type f -print0 | xargs -0 sync; }
+untar() { rm -rf "$work/untar" && mkdir "$work/untar" && timed untar_synced; }
+untar_synced() { zstd -d -q -c "$work/assets.tar.zst" | tar -C "$work/untar" -xS && find "$work/untar" -type f -print0 | xargs -0 sync; }
+
+unpack
+head_of_table "the launcher"
+compare "warm start: process start to QEMU's execve" "at most 5 ms" warm "bash that starts QEMU" script
+if python3 -m pip -q install --target "$work/vng" virtme-ng 2>/dev/null; then
+    compare "plan only (\`--dry-run\`)" "" dry_run "virtme-ng, \`vng --dry-run\`" vng_dry_run
+else
+    figure "plan only (\`--dry-run\`)" "" ms dry_run
+fi
+figure "share of the executable's file that a warm start reads, the launcher's own code with it" "blob: under 1 %" % bytes_read
+compare "first run: empty cache to QEMU's execve" "at most 1.2" first_run "\`cp\` of the same files, each synced" copy
+tar -C "$(assets)" -cSf - . | zstd -9 -T0 -q -o "$work/assets.tar.zst"
+compare "first run" "at most 0.5" first_run "\`zstd -d \\| tar x\`, each file synced" untar
