@@ -62,11 +62,13 @@ publish: ## Upload the release (TAG=vVERSION; DRY_RUN=1 prints what it would do)
 release-dry-run: ## Run the Linux steps of the release workflow here
 	scripts/release-dry-run.py
 
-.PHONY: deps deps-test
+.PHONY: deps deps-test deps-gpu-pack
 deps:
 	@scripts/install-deps.sh build cross
 deps-test:
 	@scripts/install-deps.sh build test
+deps-gpu-pack:
+	@scripts/install-deps.sh build gpu-pack
 
 # What goes into the executable. Each component is one folder made by one script, with a manifest.json;
 # the script asks the build cache first, so a new clone rebuilds nothing that was built before. Where there
@@ -74,6 +76,12 @@ deps-test:
 .PHONY: assets package-qemu docker-build
 assets: $(KERNEL) $(ROOTFS) ## The guest's kernel and root filesystem (FLAVOUR=, GHOSTTY=)
 package-qemu: $(QEMU) ## The relocatable QEMU
+
+# Where a launch with --gpu looks for it, unless `gpu_pack` says otherwise.
+GPU_PACK ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/virtualghost/gpu-pack
+.PHONY: gpu-pack
+gpu-pack: deps-gpu-pack $(KERNEL) ## Drivers and firmware of physical GPUs for --gpu (GPU_DRIVERS=, GPU_PACK=FOLDER)
+	scripts/build-gpu-pack.sh $(dir $(KERNEL)) '$(GPU_PACK)'
 
 docker-build: $(AGENT) $(SETTINGS) ## Kernel, root filesystem and QEMU in a container (CONTAINER=, FLAVOUR=arch by default)
 	scripts/docker-build.sh $(BUILD)
@@ -92,7 +100,7 @@ ifdef GUEST
 $(KERNEL) $(ROOTFS) &: FORCE # it may be an older file than the guest that is there
 	scripts/guest.sh unpack '$(GUEST)' $(BUILD)
 else
-$(KERNEL): scripts/build-kernel.sh scripts/check-kernel-config.sh $(COMMON) $(wildcard docker/kernel/*.config docker/kernel/$(ARCH)/*)
+$(KERNEL): scripts/build-kernel.sh scripts/kernel.sh scripts/check-kernel-config.sh $(COMMON) $(wildcard docker/kernel/*.config docker/kernel/$(ARCH)/*)
 	$(if $(APT),scripts/build-kernel.sh $(@D),scripts/docker-build.sh $(BUILD) kernel)
 $(AGENT): scripts/build-agent.sh scripts/cross.sh $(COMMON) Cargo.toml Cargo.lock src/lib.rs src/bin/ghostly-agent.rs $(shell find src/agent -type f)
 	CARGO='$(CARGO)' scripts/build-agent.sh $(@D)

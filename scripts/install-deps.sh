@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the build and the tests need, if any is missing; the one list of them.
-# Usage: scripts/install-deps.sh [build|test|cross]...   (default: build test). Needs root or sudo only if something is missing.
+# Usage: scripts/install-deps.sh [build|test|cross|gpu-pack]...   (default: build test). Needs root or sudo only if something is missing.
 # cross: what a guest of another architecture takes besides (ARCH=); nothing for one of this machine's.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -27,6 +27,7 @@ test_packages=(
     # the install files, each looked at by its own system's tool
     lintian makepkg ruby desktop-file-utils libxml2-utils librsvg2-bin osslsigncode python3-yaml python3-jsonschema
 )
+gpu_pack_packages=(squashfs-tools)
 cross_packages=(
     "gcc-${ARCH/_/-}-linux-gnu"                 # the kernel, Mesa's LLVM
     "libc6-dev-$(deb_arch "$ARCH")-cross"
@@ -58,7 +59,8 @@ for set in "$@"; do
     build) packages+=("${build_packages[@]}" "${host_packages[@]}") ;;
     test) packages+=("${test_packages[@]}") ;;
     cross) [ "$ARCH" = "$HOST_ARCH" ] || packages+=("${cross_packages[@]}") ;;
-    *) die "no such set: $set (build, test, cross)" ;;
+    gpu-pack) packages+=("${gpu_pack_packages[@]}") ;;
+    *) die "no such set: $set (build, test, cross, gpu-pack)" ;;
     esac
 done
 

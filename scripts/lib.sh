@@ -133,16 +133,17 @@ debian_mirror() {
 
 # private_apt DIR SUITE...: an apt that knows only these Debian suites and keeps its state in DIR: the
 # machine's own configuration is neither read nor changed. Afterwards: `apt-get "${apt_opts[@]}" …`.
+# Of these it knows main, unless `components` says otherwise.
 private_apt() {
-    local dir=$1 suite mirror arch=${DEB_ARCH:-$(deb_arch "$HOST_ARCH")}
+    local dir=$1 suite mirror arch=${DEB_ARCH:-$(deb_arch "$HOST_ARCH")} components=${components:-main}
     shift
     mirror=$(debian_mirror)
     mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$dir/etc"
     : >"$dir/status"
     for suite in "$@"; do
         case $suite in
-        *-security) printf 'deb [signed-by=KEY] %s-security %s main\n' "$mirror" "$suite" ;;
-        *) printf 'deb [signed-by=KEY] %s %s main\n' "$mirror" "$suite" ;;
+        *-security) printf 'deb [signed-by=KEY] %s-security %s %s\n' "$mirror" "$suite" "$components" ;;
+        *) printf 'deb [signed-by=KEY] %s %s %s\n' "$mirror" "$suite" "$components" ;;
         esac
     done | sed 's,KEY,/usr/share/keyrings/debian-archive-keyring.gpg,' >"$dir/sources.list"
     apt_opts=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null

@@ -1,8 +1,8 @@
 //! The command line's syntax, and nothing else: no file, no environment, no host.
 
 use crate::config::{
-    AccelChoice, DisplayChoice, GlChoice, GpuChoice, Inputs, KeyboardChoice, Layer, Setting, Source,
-    StartChoice, input_path,
+    AccelChoice, DisplayChoice, GlChoice, GpuChoice, Input, Inputs, KeyboardChoice, Layer, Setting, Source,
+    StartChoice,
 };
 use crate::units::{MiB, PciAddress, Vcpus, VmName, WindowSize};
 use clap::{Args, Parser, Subcommand};
@@ -188,9 +188,10 @@ pub struct VmArgs {
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "auto")]
     pub gpu: Option<GpuChoice>,
 
-    /// A keyboard or mouse of the host for a VM with a passed GPU: its file in /dev/input/by-id (may be repeated)
-    #[arg(long, value_name = "FILE", value_parser = input_path)]
-    pub input: Vec<PathBuf>,
+    /// A keyboard or mouse of the host for a VM with a passed GPU: its file in /dev/input/by-id, usb:VENDOR:PRODUCT or
+    /// usb:BUS-PORT (may be repeated)
+    #[arg(long, value_name = "DEVICE")]
+    pub input: Vec<Input>,
 
     /// Boot this kernel (vmlinux or bzImage; for aarch64 an Image)
     #[arg(long, value_name = "FILE")]
@@ -275,6 +276,7 @@ impl VmArgs {
             gpu: said("gpu", &self.gpu),
             gpu_rom: None,
             gpu_x_vga: None,
+            gpu_pack: None,
             input: (!self.input.is_empty()).then(|| Setting::flag("input", Inputs(self.input.clone()))),
             display: said("display", &self.display),
             gl: said("gl", &self.gl),

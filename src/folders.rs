@@ -55,6 +55,11 @@ impl Folders {
         self.vms_path().with_file_name("learnt.json")
     }
 
+    /// Where `make gpu-pack` puts the drivers of physical GPUs.
+    pub fn gpu_pack_path(&self) -> PathBuf {
+        self.0.data_local_dir().join("gpu-pack")
+    }
+
     /// The disks that keep the VMs' homes: the only thing here that can't be made again.
     pub fn home_path(&self, name: &VmName) -> PathBuf {
         self.0.data_local_dir().join("homes").join(format!("{name}.img"))

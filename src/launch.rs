@@ -370,6 +370,10 @@ fn announce(spec: &VmSpec, parts: &Parts, status: &mut dyn Status) {
     if spec.accelerator.value == Accelerator::Tcg {
         status.say(&format!("using TCG, which is slow: {}", spec.accelerator.because));
     }
+    if let Some(passed) = spec.passthrough.as_ref().filter(|passed| passed.pack.value.is_none()) {
+        let because = &passed.pack.because;
+        status.say(&format!("the VM has no drivers of physical GPUs: {because}; {}", plan::MAKE_PACK));
+    }
     if let Some(terminal) = parts.other_terminal() {
         status.say(&format!("this image has {terminal} for a terminal, not Ghostty"));
     }

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::folders::Folders;
 use crate::host::HostFacts;
 use crate::instance::Files;
-use crate::plan::{Home, Start, VmSpec};
+use crate::plan::{Home, MAKE_PACK, Start, VmSpec};
 use crate::qemu::{Bundle, Paths, Program, RootDisk};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ pub struct Parts {
     kernel: Option<PathBuf>,
     rootfs: Option<PathBuf>,
     qemu: Option<PathBuf>,
+    /// The image of a GPU pack.
+    gpu_pack: Option<PathBuf>,
     /// There if any part is needed from it.
     payload: Option<Payload>,
 }
@@ -26,13 +28,14 @@ impl Parts {
     /// # Errors
     /// A file of the user's is not what it should be, or a part is needed that the executable does not carry.
     pub fn check(spec: &VmSpec, blobs: &'static Blobs) -> Result<Self> {
+        let gpu_pack = gpu_pack(spec)?;
         let kernel = own_file(&spec.kernel, |path| own::check_kernel(path, spec.arch))?;
         let rootfs = own_file(&spec.rootfs, own::check_rootfs)?;
         let qemu = own_file(&spec.qemu, own::check_program)?;
         let all_own = kernel.is_some() && rootfs.is_some() && qemu.is_some();
         let payload =
             if all_own { None } else { Some(Payload::embedded(blobs)?.ok_or(AssetError::NothingEmbedded)?) };
-        Ok(Self { kernel, rootfs, qemu, payload })
+        Ok(Self { kernel, rootfs, qemu, gpu_pack, payload })
     }
 
     /// Where they are, or will be once they are installed.
@@ -53,6 +56,7 @@ impl Parts {
             rootfs: part(&self.rootfs, |paths| &paths.rootfs),
             qemu: Program { path: part(&self.qemu, |paths| &paths.qemu.program), bundle },
             overlay_folder: folders.overlay_path(),
+            gpu_pack: self.gpu_pack.clone(),
             home: matches!(spec.home, Home::Kept(_)).then(|| folders.home_path(&spec.name)),
             root: RootDisk::Image,
             keys: Files::new(&folders.vms_path(), &spec.name).keys_path(),
@@ -116,8 +120,25 @@ pub fn identity(qemu: &Source, blobs: &'static Blobs) -> String {
 
 fn own_file(source: &Source, check: impl Fn(&Path) -> anyhow::Result<()>) -> Result<Option<PathBuf>> {
     let Source::File(path) = source else { return Ok(None) };
-    let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
     let hint = "give another path, or leave the setting out to take what the executable carries";
+    checked(path, check, hint).map(Some)
+}
+
+/// The image of a GPU pack, and a look at its kernel: what is wrong with a pack is not mended by a setting.
+fn gpu_pack(spec: &VmSpec) -> Result<Option<PathBuf>> {
+    let Some(pack) = spec.passthrough.as_ref().and_then(|passed| passed.pack.value.as_ref()) else {
+        return Ok(None);
+    };
+    let hint = format!("make it anew ({MAKE_PACK}), or do without: gpu_pack = \"none\" in the configuration");
+    let kernel = pack.join("vmlinux");
+    if spec.kernel == Source::File(kernel.clone()) {
+        checked(&kernel, |path| own::check_kernel(path, spec.arch), &hint)?;
+    }
+    checked(&pack.join("gpu-pack.img"), own::check_squashfs, &hint).map(Some)
+}
+
+fn checked(path: &Path, check: impl Fn(&Path) -> anyhow::Result<()>, hint: &str) -> Result<PathBuf> {
+    let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
     check(&path).map_err(|cause| Error::caused(Kind::BadInput, cause, hint))?;
-    Ok(Some(path))
+    Ok(path)
 }

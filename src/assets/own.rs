@@ -1,4 +1,4 @@
-//! A kernel and a root filesystem of the user's own: looked at before anything starts, so that a wrong
+//! A kernel, a root filesystem and a GPU pack that the executable does not carry: looked at before anything starts, so that a wrong
 //! file is one sentence and not a VM that does not boot.
 
 use crate::arch::Arch;
@@ -53,6 +53,26 @@ pub fn check_rootfs(path: &Path) -> Result<()> {
     let high = if u32_at(0x60) & INCOMPAT_64BIT != 0 { u32_at(0x150) } else { 0 };
     let blocks = high << 32 | u32_at(0x4);
     let size = u128::from(blocks) << (10 + u32_at(0x18).min(6));
+    ensure_whole(path, &mut file, size)
+}
+
+/// # Errors
+/// The file does not open, has no superblock of squashfs, or is shorter than its filesystem.
+pub fn check_squashfs(path: &Path) -> Result<()> {
+    // Linux, fs/squashfs/squashfs_fs.h: the magic number at 0, bytes_used at 40, little-endian.
+    let mut file = open(path, "disk image")?;
+    let mut block = [0; 96];
+    let length = read_up_to(&mut file, &mut block).with_context(|| cannot_read(path))?;
+    ensure!(
+        length == block.len() && block.starts_with(b"hsqs"),
+        "{} is no squashfs image: it has no superblock",
+        path.display()
+    );
+    let size = u64::from_le_bytes(block[40..48].try_into().expect("eight bytes"));
+    ensure_whole(path, &mut file, size.into())
+}
+
+fn ensure_whole(path: &Path, file: &mut File, size: u128) -> Result<()> {
     let actual = file.seek(SeekFrom::End(0)).with_context(|| cannot_read(path))?;
     ensure!(
         size <= u128::from(actual),
@@ -215,6 +235,18 @@ mod tests {
         assert!(rootfs_refusal(b"").contains("is no ext4"));
     }
 
+    #[test]
+    fn a_gpu_packs_image_is_squashfs_and_whole() {
+        let mut bytes = vec![0; 4096];
+        bytes[..4].copy_from_slice(b"hsqs");
+        bytes[40..48].copy_from_slice(&4096u64.to_le_bytes());
+        check_squashfs(file(&bytes).path()).unwrap();
+        let refusal = |bytes: &[u8]| check_squashfs(file(bytes).path()).unwrap_err().to_string();
+        assert!(refusal(&bytes[..4095]).contains("is cut short"));
+        assert!(refusal(&bytes[..95]).contains("is no squashfs"));
+        assert!(refusal(&[0; 4096]).contains("is no squashfs"));
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_the_checks_panic(at in 0usize..256, garbage: Vec<u8>) {
@@ -224,6 +256,7 @@ mod tests {
             let mut bytes = ext4(2, 4096);
             bytes.splice(1024 + at.., garbage);
             let _ = check_rootfs(file(&bytes).path());
+            let _ = check_squashfs(file(&bytes).path());
         }
     }
 }

@@ -135,6 +135,7 @@ settings! {
     gpu: GpuChoice,
     gpu_rom: RomChoice,
     gpu_x_vga: bool,
+    gpu_pack: PackChoice,
     input: Inputs,
     display: DisplayChoice,
     gl: GlChoice,
@@ -165,9 +166,8 @@ impl Layer {
         for source in [&mut layer.kernel, &mut layer.rootfs, &mut layer.qemu].into_iter().flatten() {
             source.value = source.value.clone().anchored(folder);
         }
-        if let Some(Setting { value: RomChoice::File(rom), .. }) = &mut layer.gpu_rom {
-            *rom = folder.join(&*rom);
-        }
+        layer.gpu_rom.iter_mut().for_each(|rom| rom.value = rom.value.clone().anchored(folder));
+        layer.gpu_pack.iter_mut().for_each(|pack| pack.value = pack.value.clone().anchored(folder));
         Ok(layer)
     }
 }
@@ -259,17 +259,16 @@ impl FromVariable for bool {
     }
 }
 
-impl FromVariable for Source {
-    fn from_variable(text: OsString) -> Result<Self, String> {
-        Ok(text.into())
-    }
+macro_rules! from_path {
+    ($($type:ty),+) => {$(
+        impl FromVariable for $type {
+            fn from_variable(text: OsString) -> Result<Self, String> {
+                Ok(text.into())
+            }
+        }
+    )+};
 }
-
-impl FromVariable for RomChoice {
-    fn from_variable(text: OsString) -> Result<Self, String> {
-        Ok(PathBuf::from(text).into())
-    }
-}
+from_path!(Source, RomChoice, PackChoice);
 
 #[cfg(test)]
 mod tests {
@@ -333,10 +332,13 @@ mod tests {
 
     #[test]
     fn paths_in_the_file_count_from_its_folder() {
-        let layer = file("kernel = \"vmlinux\"\nrootfs = \"/srv/r.img\"\nqemu = \"embedded\"").unwrap();
+        let layer =
+            file("kernel = \"vmlinux\"\nrootfs = \"/srv/r.img\"\nqemu = \"embedded\"\ngpu_pack = \"pack\"")
+                .unwrap();
         assert_eq!(layer.kernel.unwrap().value, Source::File("/etc/vg/vmlinux".into()));
         assert_eq!(layer.rootfs.unwrap().value, Source::File("/srv/r.img".into()));
         assert_eq!(layer.qemu.unwrap().value, Source::Embedded);
+        assert_eq!(layer.gpu_pack.unwrap().value, PackChoice::File("/etc/vg/pack".into()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::units::{Invalid, PciAddress};
 use serde::Deserialize;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -85,54 +86,156 @@ impl fmt::Display for GpuChoice {
     }
 }
 
-/// The option ROM that the VM's firmware and driver find on a passed GPU.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "PathBuf")]
-pub enum RomChoice {
-    /// The card's own.
-    Card,
-    None,
-    File(PathBuf),
+/// An enum of words and, for any other text, a path.
+macro_rules! path_choice {
+    ($(#[$meta:meta])* $type:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+        #[serde(from = "PathBuf")]
+        pub enum $type {
+            $($(#[$variant_meta])* $variant,)+
+            File(PathBuf),
+        }
+
+        impl $type {
+            /// A relative path in the configuration file counts from the file's folder.
+            pub fn anchored(self, folder: &Path) -> Self {
+                match self {
+                    Self::File(path) => Self::File(folder.join(path)),
+                    word => word,
+                }
+            }
+        }
+
+        impl From<PathBuf> for $type {
+            fn from(path: PathBuf) -> Self {
+                match path.to_str() {
+                    $(Some($word) => Self::$variant,)+
+                    _ => Self::File(path),
+                }
+            }
+        }
+
+        impl From<OsString> for $type {
+            fn from(path: OsString) -> Self {
+                PathBuf::from(path).into()
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$variant => f.write_str($word),)+
+                    Self::File(path) => path.display().fmt(f),
+                }
+            }
+        }
+    };
 }
 
-impl From<PathBuf> for RomChoice {
-    fn from(path: PathBuf) -> Self {
-        match path.to_str() {
-            Some("card") => Self::Card,
-            Some("none") => Self::None,
-            _ => Self::File(path),
-        }
+path_choice! {
+    /// Where a part of the VM comes from.
+    Source {
+        /// The executable carries it.
+        Embedded = "embedded",
+    }
+}
+path_choice! {
+    /// The option ROM that the VM's firmware and driver find on a passed GPU.
+    RomChoice {
+        /// The card's own.
+        Card = "card",
+        None = "none",
+    }
+}
+path_choice! {
+    /// The folder with the drivers of physical GPUs (`make gpu-pack`).
+    PackChoice {
+        /// The one in the user's data folder, if it is there.
+        Auto = "auto",
+        None = "none",
     }
 }
 
-impl fmt::Display for RomChoice {
+/// A USB device of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsbAddress {
+    /// By its ids, as lsusb(8) prints them: `046d:c52b`.
+    Ids { vendor: u16, product: u16 },
+    /// By the port it is plugged into, as the kernel names it: `1-2`, or behind a hub `1-2.4`.
+    Port { bus: u8, port: String },
+}
+
+impl UsbAddress {
+    fn parse(text: &str) -> Option<Self> {
+        if let Some((vendor, product)) = text.split_once(':') {
+            let id = |text: &str| {
+                let plain = text.len() == 4 && text.bytes().all(|b| b.is_ascii_hexdigit());
+                plain.then(|| u16::from_str_radix(text, 16).ok()).flatten()
+            };
+            return Some(Self::Ids { vendor: id(vendor)?, product: id(product)? });
+        }
+        let number = |text: &str| {
+            let plain = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+            plain.then(|| text.parse::<u8>().ok()).flatten()
+        };
+        let (bus, port) = text.split_once('-')?;
+        port.split('.').all(|part| number(part).is_some()).then_some(())?;
+        Some(Self::Port { bus: number(bus)?, port: port.to_owned() })
+    }
+}
+
+impl fmt::Display for UsbAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Card => f.write_str("card"),
-            Self::None => f.write_str("none"),
-            Self::File(path) => path.display().fmt(f),
+            Self::Ids { vendor, product } => write!(f, "{vendor:04x}:{product:04x}"),
+            Self::Port { bus, port } => write!(f, "{bus}-{port}"),
         }
     }
 }
 
-/// Keyboards and mice of the host that a VM with a passed GPU gets, as the files of theirs below /dev/input.
+/// A keyboard or mouse of the host that a VM with a passed GPU gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Its file below /dev/input. The names that stay the same are in by-id: …-event-kbd and …-event-mouse.
+    Evdev(PathBuf),
+    /// The device itself: `usb:` and where it is.
+    Usb(UsbAddress),
+}
+
+impl FromStr for Input {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let path = PathBuf::from(text);
+        if path.starts_with("/dev/input") && !path.components().any(|part| part.as_os_str() == "..") {
+            return Ok(Self::Evdev(path));
+        }
+        text.strip_prefix("usb:").and_then(UsbAddress::parse).map(Self::Usb).ok_or_else(|| {
+            Invalid(format!(
+                "input must be a file such as /dev/input/by-id/usb-…-event-kbd, usb:VENDOR:PRODUCT as lsusb prints it \
+                 (usb:046d:c52b) or usb:BUS-PORT (usb:1-2.4), not {text:?}"
+            ))
+        })
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Evdev(path) => path.display().fmt(f),
+            Self::Usb(address) => write!(f, "usb:{address}"),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Vec<String>")]
-pub struct Inputs(pub Vec<PathBuf>);
-
-/// Where the names that stay the same are: /dev/input/by-id/…-event-kbd and …-event-mouse.
-pub fn input_path(text: &str) -> Result<PathBuf, Invalid> {
-    let path = PathBuf::from(text);
-    if path.starts_with("/dev/input") && !path.components().any(|part| part.as_os_str() == "..") {
-        return Ok(path);
-    }
-    Err(Invalid(format!("input must be a file such as /dev/input/by-id/usb-…-event-kbd, not {text:?}")))
-}
+pub struct Inputs(pub Vec<Input>);
 
 impl TryFrom<Vec<String>> for Inputs {
     type Error = Invalid;
     fn try_from(list: Vec<String>) -> Result<Self, Invalid> {
-        list.iter().map(|text| input_path(text)).collect::<Result<_, _>>().map(Self)
+        list.iter().map(|text| text.parse()).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -140,15 +243,15 @@ impl TryFrom<Vec<String>> for Inputs {
 impl FromStr for Inputs {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        text.split(',').map(input_path).collect::<Result<_, _>>().map(Self)
+        text.split(',').map(str::parse).collect::<Result<_, _>>().map(Self)
     }
 }
 
 impl fmt::Display for Inputs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paths: Vec<_> = self.0.iter().map(|path| path.display().to_string()).collect();
-        f.write_str(if paths.is_empty() { "none" } else { "" })?;
-        f.write_str(&paths.join(","))
+        let inputs: Vec<_> = self.0.iter().map(Input::to_string).collect();
+        f.write_str(if inputs.is_empty() { "none" } else { "" })?;
+        f.write_str(&inputs.join(","))
     }
 }
 
@@ -215,47 +318,6 @@ impl fmt::Display for KeyboardChoice {
     }
 }
 
-/// Where a part of the VM comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "PathBuf")]
-pub enum Source {
-    /// The executable carries it.
-    Embedded,
-    /// A file of the user's.
-    File(PathBuf),
-}
-
-impl Source {
-    /// A relative path in the configuration file counts from the file's folder.
-    pub fn anchored(self, folder: &Path) -> Self {
-        match self {
-            Self::File(path) => Self::File(folder.join(path)),
-            Self::Embedded => Self::Embedded,
-        }
-    }
-}
-
-impl From<PathBuf> for Source {
-    fn from(path: PathBuf) -> Self {
-        if path.as_os_str() == "embedded" { Self::Embedded } else { Self::File(path) }
-    }
-}
-
-impl From<std::ffi::OsString> for Source {
-    fn from(path: std::ffi::OsString) -> Self {
-        PathBuf::from(path).into()
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Embedded => f.write_str("embedded"),
-            Self::File(path) => path.display().fmt(f),
-        }
-    }
-}
-
 /// Lets serde take these from a TOML string.
 macro_rules! from_string {
     ($($type:ty),+) => {$(
@@ -279,6 +341,34 @@ mod tests {
             "kwm".parse::<AccelChoice>().unwrap_err().0,
             "accel must be one of auto, kvm, hvf, whpx, tcg, not \"kwm\""
         );
+    }
+
+    #[test]
+    fn inputs_are_files_below_dev_input_or_usb_devices() {
+        for good in [
+            "/dev/input/by-id/usb-k-event-kbd",
+            "usb:046d:c52b",
+            "usb:1-2",
+            "usb:3-1.4.2",
+            "usb:1-2,usb:0001:00ff",
+        ] {
+            assert_eq!(good.parse::<Inputs>().unwrap().to_string(), good);
+        }
+        for bad in [
+            "",
+            "/dev/sda",
+            "/dev/input/../sda",
+            "usb:",
+            "usb:46d:c52b",
+            "usb:046d",
+            "usb:1-",
+            "usb:1-2.",
+            "usb:0-1",
+            "usb:1-2,hostbus=2",
+            "usb:1-+2",
+        ] {
+            assert!(bad.parse::<Inputs>().is_err(), "{bad:?}");
+        }
     }
 
     #[test]

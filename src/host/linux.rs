@@ -1,7 +1,10 @@
 //! Linux: /dev, /proc, /sys, the X server.
 
-use super::{Accelerator, Availability, HostFacts, HostKeyboard, Os, Session, Window, arch, fingerprint};
+use super::{
+    Accelerator, Availability, GpuPack, HostFacts, HostKeyboard, Os, Session, Window, arch, fingerprint,
+};
 use crate::arch::Arch;
+use crate::folders::Folders;
 use crate::vfio;
 use std::fs::{self, File};
 use std::io;
@@ -27,7 +30,14 @@ pub fn probe() -> HostFacts {
         memory_mib: memory_mib(&meminfo, "MemTotal:"),
         available_mib: memory_mib(&meminfo, "MemAvailable:"),
         pci: vfio::os::probe(),
+        gpu_pack: gpu_pack(),
     }
+}
+
+/// Without a home folder nothing is launched at all.
+fn gpu_pack() -> GpuPack {
+    let folder = Folders::find().map(|folders| folders.gpu_pack_path()).unwrap_or_default();
+    GpuPack { is_there: folder.is_dir(), folder }
 }
 
 fn kvm(node: &Path, arch: Option<Arch>) -> Availability {

@@ -13,6 +13,7 @@ use crate::arch::Arch;
 use crate::vfio;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::PathBuf;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Os {
@@ -207,6 +208,14 @@ pub struct HostFacts {
     pub available_mib: u64,
     /// The PCI bus, as far as passthrough goes; empty where there is none.
     pub pci: vfio::Facts,
+    pub gpu_pack: GpuPack,
+}
+
+/// The drivers of physical GPUs, in the user's data folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GpuPack {
+    pub folder: PathBuf,
+    pub is_there: bool,
 }
 
 /// Reads what this machine is. Opens a few device nodes, starts nothing, writes nothing.

@@ -30,5 +30,6 @@ pub fn probe() -> HostFacts {
         memory_mib: 0,
         available_mib: 0,
         pci: crate::vfio::Facts::default(),
+        gpu_pack: super::GpuPack::default(),
     }
 }

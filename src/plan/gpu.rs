@@ -1,10 +1,10 @@
 //! Which physical GPU the VM gets, if any, and how.
 
 use super::{Choice, PlanError, refused};
-use crate::config::{Config, GpuChoice, RomChoice, Setting};
+use crate::config::{Config, GpuChoice, Input, PackChoice, RomChoice, Setting, Source, UsbAddress};
 use crate::host::{HostFacts, Os};
 use crate::units::PciAddress;
-use crate::vfio::{Function, Handover, Memlock, Node, Obstacle, examine, locked_bytes};
+use crate::vfio::{Function, Handover, Memlock, Node, Obstacle, UsbDevice, examine, locked_bytes};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -17,7 +17,9 @@ pub struct Passthrough {
     /// Answer at the legacy VGA addresses.
     pub x_vga: bool,
     /// What of the host's keyboards and mice goes with it.
-    pub inputs: Vec<PathBuf>,
+    pub inputs: Vec<Input>,
+    /// The folder with its drivers, where there is one.
+    pub pack: Choice<Option<PathBuf>>,
     /// How much QEMU locks.
     pub locked: u64,
 }
@@ -77,6 +79,8 @@ pub fn passthrough(facts: &HostFacts, config: &Config) -> Result<Option<Choice<P
     if let Some(obstacle) = verdict.refusal(false).or(memlock.as_ref()) {
         return Err(refuse(&format!("{}: {obstacle}", gpu.address), &obstacle.fix()));
     }
+    let pack = pack(facts, config);
+    check_usb_devices(facts, config, &pack)?;
     let handover = verdict.handover.expect("without it there is an obstacle");
     let passed = Passthrough {
         backend: backend(facts, &handover.card),
@@ -84,9 +88,67 @@ pub fn passthrough(facts: &HostFacts, config: &Config) -> Result<Option<Choice<P
         rom: config.gpu_rom.value.clone(),
         x_vga: config.gpu_x_vga.value,
         inputs: config.input.value.0.clone(),
+        pack,
         locked,
     };
     Ok(Some(Choice::said(passed, setting)))
+}
+
+/// What makes a GPU pack.
+pub const MAKE_PACK: &str = "in VirtualGhost's source: make gpu-pack";
+
+fn pack(facts: &HostFacts, config: &Config) -> Choice<Option<PathBuf>> {
+    let setting = &config.gpu_pack;
+    match (&setting.value, &facts.gpu_pack) {
+        (PackChoice::None, _) => Choice::said(None, setting),
+        (PackChoice::File(folder), _) => Choice::said(Some(folder.clone()), setting),
+        (PackChoice::Auto, pack) if pack.is_there => Choice::new(Some(pack.folder.clone()), "it is there"),
+        (PackChoice::Auto, pack) => {
+            Choice::new(None, format!("there is no GPU pack at {}", pack.folder.display()))
+        }
+    }
+}
+
+/// Each that is wanted is there, and its node opens.
+fn check_usb_devices(
+    facts: &HostFacts,
+    config: &Config,
+    pack: &Choice<Option<PathBuf>>,
+) -> Result<(), PlanError> {
+    for input in &config.input.value.0 {
+        let Input::Usb(address) = input else { continue };
+        let refuse = |because: &str, hint: &str| {
+            Err(refused(format!("the USB device {address}"), &config.input, because, hint))
+        };
+        if pack.value.is_none() && config.kernel.value == Source::Embedded {
+            let because = format!("only a GPU pack's kernel has drivers for USB: {}", pack.because);
+            return refuse(&because, &format!("{MAKE_PACK}; or give the device's file in /dev/input/by-id"));
+        }
+        match facts.pci.usb.iter().find(|device| is_at(device, address)) {
+            None => return refuse("it is not plugged in", "see what is: lsusb, and for ports: lsusb -t"),
+            Some(UsbDevice { access: Node::Usable, .. }) => {}
+            Some(denied) => {
+                return refuse(&format!("no permission for /dev/bus/usb/{}", denied.node), &usb_rule(denied));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_at(device: &UsbDevice, address: &UsbAddress) -> bool {
+    match address {
+        UsbAddress::Ids { vendor, product } => (device.vendor, device.product) == (*vendor, *product),
+        UsbAddress::Port { .. } => device.name == address.to_string(),
+    }
+}
+
+/// What lets whoever sits at the machine open it (udev(7), sd-login(3)).
+fn usb_rule(UsbDevice { name, vendor, product, .. }: &UsbDevice) -> String {
+    format!(
+        "echo 'SUBSYSTEM==\"usb\", ATTR{{idVendor}}==\"{vendor:04x}\", ATTR{{idProduct}}==\"{product:04x}\", \
+         TAG+=\"uaccess\"' | sudo tee /etc/udev/rules.d/70-virtualghost-{vendor:04x}-{product:04x}.rules && \
+         sudo udevadm control --reload && sudo udevadm trigger /sys/bus/usb/devices/{name}"
+    )
 }
 
 /// Before the GPU is bound nobody knows whether its node will open; the launch plans anew once it is.

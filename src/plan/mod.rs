@@ -7,7 +7,7 @@
 mod gpu;
 mod keyboard;
 
-pub use gpu::{Backend, Passthrough};
+pub use gpu::{Backend, MAKE_PACK, Passthrough};
 
 use crate::arch::Arch;
 use crate::config::{AccelChoice, Config, DisplayChoice, GlChoice, Origin, Setting, Source, StartChoice};
@@ -208,6 +208,7 @@ pub fn plan(
         agent: agent_link(facts, start.value),
         gpu,
         start,
+        kernel: kernel(config, passthrough.as_ref()),
         passthrough: passthrough.map(|choice| choice.value),
         window,
         session: facts.session.clone(),
@@ -215,10 +216,18 @@ pub fn plan(
         fullscreen: config.fullscreen.value,
         keyboard: keyboard::keyboard(facts, &config.keyboard),
         home,
-        kernel: config.kernel.value.clone(),
         rootfs: config.rootfs.value.clone(),
         qemu: config.qemu.value.clone(),
     })
+}
+
+/// A GPU pack brings the kernel that its modules are of.
+fn kernel(config: &Config, passthrough: Option<&Choice<Passthrough>>) -> Source {
+    let pack = passthrough.and_then(|choice| choice.value.pack.value.as_deref());
+    match (&config.kernel.value, pack) {
+        (Source::Embedded, Some(pack)) => Source::File(pack.join("vmlinux")),
+        (kernel, _) => kernel.clone(),
+    }
 }
 
 fn check_memory(facts: &HostFacts, config: &Config) -> Result<(), PlanError> {
@@ -407,6 +416,9 @@ impl fmt::Display for VmSpec {
         row("gpu", &self.gpu.value, &self.gpu.because)?;
         if let Some(passed) = &self.passthrough {
             row("vfio", &passed.backend.value, &passed.backend.because)?;
+            let pack =
+                passed.pack.value.as_ref().map_or("none".to_owned(), |pack| pack.display().to_string());
+            row("gpu pack", &pack, &passed.pack.because)?;
             for write in passed.handover.writes() {
                 row("as root", &write, "")?;
             }

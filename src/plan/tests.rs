@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::Layer;
-use crate::host::{HostKeyboard, Rung};
-use crate::vfio::{Class, Facts, Function, Memlock, Node, Privilege};
+use crate::host::{GpuPack, HostKeyboard, Rung};
+use crate::vfio::{Class, Facts, Function, Memlock, Node, Privilege, UsbDevice};
 use std::path::Path;
 
 /// A host on which everything works.
@@ -39,6 +39,7 @@ pub fn host(os: Os) -> HostFacts {
             gpu("0000:01:00.0", "vfio-pci", Some(13)),
             Function { class: Class(0x040300), ..gpu("0000:01:00.1", "vfio-pci", Some(13)) },
         ]),
+        gpu_pack: GpuPack { folder: "/data/gpu-pack".into(), is_there: false },
     }
 }
 
@@ -268,6 +269,56 @@ fn a_keyboard_of_the_host_is_only_for_a_vm_with_a_passed_gpu() {
     let keyboard = "input = [\"/dev/input/by-id/usb-k-event-kbd\"]";
     assert!(refusal(&host(Os::Linux), keyboard).contains("only a VM with a passed GPU"));
     assert!(spec(&host(Os::Linux), &format!("gpu = \"auto\"\n{keyboard}")).is_ok());
+}
+
+#[test]
+fn a_gpu_pack_is_only_for_a_vm_with_a_passed_gpu_and_brings_its_kernel() {
+    let kernel = |facts: &HostFacts, text: &str| spec(facts, text).unwrap().kernel;
+    let mut facts = host(Os::Linux);
+    let none = spec(&facts, "gpu = \"auto\"").unwrap();
+    assert!(
+        none.to_string().contains("gpu pack     none  (there is no GPU pack at /data/gpu-pack)\n"),
+        "{none}"
+    );
+    assert_eq!(none.kernel, Source::Embedded);
+    facts.gpu_pack.is_there = true;
+    assert_eq!(kernel(&facts, ""), Source::Embedded);
+    assert_eq!(kernel(&facts, "gpu = \"auto\""), Source::File("/data/gpu-pack/vmlinux".into()));
+    assert_eq!(kernel(&facts, "gpu = \"auto\"\ngpu_pack = \"none\""), Source::Embedded);
+    assert_eq!(kernel(&facts, "gpu = \"auto\"\ngpu_pack = \"/p\""), Source::File("/p/vmlinux".into()));
+    assert_eq!(kernel(&facts, "gpu = \"auto\"\nkernel = \"/k\""), Source::File("/k".into()));
+}
+
+#[test]
+fn a_usb_device_is_refused_before_anything_starts_if_qemu_or_the_guest_could_not_use_it() {
+    let mut facts = host(Os::Linux);
+    let device = UsbDevice {
+        name: "1-2.4".to_owned(),
+        vendor: 0x046d,
+        product: 0xc52b,
+        node: "001/004".to_owned(),
+        access: Node::Denied,
+    };
+    facts.pci.usb = vec![device];
+    let with = |address: &str| format!("gpu = \"auto\"\ninput = [\"usb:{address}\"]");
+    let no_pack = spec(&facts, &with("046d:c52b")).unwrap_err();
+    assert!(no_pack.to_string().contains("there is no GPU pack at /data/gpu-pack"), "{no_pack}");
+    assert!(no_pack.hint().contains("make gpu-pack"));
+    facts.gpu_pack.is_there = true;
+    assert!(refusal(&facts, &with("046d:c52c")).contains("it is not plugged in"));
+    for address in ["046d:c52b", "1-2.4"] {
+        let denied = spec(&facts, &with(address)).unwrap_err();
+        assert!(denied.to_string().contains("no permission for /dev/bus/usb/001/004"), "{denied}");
+        assert!(
+            denied.hint().contains("ATTR{idVendor}==\"046d\", ATTR{idProduct}==\"c52b\""),
+            "{}",
+            denied.hint()
+        );
+    }
+    facts.pci.usb[0].access = Node::Usable;
+    for address in ["046d:c52b", "1-2.4"] {
+        assert!(spec(&facts, &with(address)).is_ok());
+    }
 }
 
 #[test]

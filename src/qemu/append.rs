@@ -18,6 +18,9 @@ pub fn append(spec: &VmSpec) -> String {
     if spec.headless {
         words.push("virtualghost.headless".to_owned());
     }
+    if spec.passthrough.as_ref().is_some_and(|passed| passed.pack.value.is_some()) {
+        words.push("virtualghost.gpu-pack".to_owned());
+    }
     match spec.start.value {
         Start::Boot => words.push(format!("systemd.hostname={}", spec.name)),
         // Whose it is it learns later.

@@ -13,7 +13,7 @@ mod switch;
 pub use environment::environment;
 pub use switch::Switch;
 
-use crate::config::RomChoice;
+use crate::config::{Input, RomChoice, UsbAddress};
 use crate::host::{Accelerator, Os, Session};
 use crate::plan::{Backend, GpuMode, Home, Passthrough, Start, VmSpec, Window};
 use std::ffi::OsString;
@@ -29,6 +29,8 @@ pub struct Paths {
     pub overlay_folder: PathBuf,
     /// The disk that keeps the guest's /home (raw).
     pub home: Option<PathBuf>,
+    /// The disk with the drivers of physical GPUs (squashfs).
+    pub gpu_pack: Option<PathBuf>,
     pub root: RootDisk,
     /// A folder with a file for each of [`CREDENTIALS`].
     pub keys: PathBuf,
@@ -104,6 +106,7 @@ pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> 
         control_port(),
         root_disk(paths),
         home_disk(spec, paths),
+        gpu_pack_disk(paths),
         gpu(spec),
         display(spec),
         network(channels.agent),
@@ -125,6 +128,7 @@ pub fn machine_identity(spec: &VmSpec) -> String {
         qemu: Program { path: nowhere.clone(), bundle: None },
         overlay_folder: nowhere.clone(),
         home: None,
+        gpu_pack: None,
         root: RootDisk::Image,
         keys: nowhere,
     };
@@ -259,6 +263,20 @@ fn home_disk(spec: &VmSpec, paths: &Paths) -> Vec<Switch> {
     ]
 }
 
+/// The guest finds it by its serial number, and can't write to it.
+fn gpu_pack_disk(paths: &Paths) -> Vec<Switch> {
+    let Some(image) = &paths.gpu_pack else { return Vec::new() };
+    vec![
+        Switch::options("-drive")
+            .set("if", "none")
+            .set("id", "gpu-pack")
+            .set("format", "raw")
+            .set("readonly", "on")
+            .set("file", image),
+        Switch::of("-device", "virtio-blk-pci").set("drive", "gpu-pack").set("serial", "gpu-pack"),
+    ]
+}
+
 /// At a checkpoint the disk holds nothing. The home takes the place of what is behind it once the VM is somebody's.
 fn nobodys_home(device: Switch) -> Vec<Switch> {
     let node = |driver, name| Switch::options("-blockdev").set("driver", driver).set("node-name", name);
@@ -320,21 +338,33 @@ fn passthrough(passed: &Passthrough) -> Vec<Switch> {
     switches
 }
 
-/// The host's devices by evdev, which the VM sees as virtio's. Both control keys together give all of them back to the
-/// host or take them again (grab_all).
-fn inputs(paths: &[PathBuf]) -> Vec<Switch> {
-    if paths.is_empty() {
-        return Vec::new();
+/// By evdev the VM sees virtio devices of its own; both control keys together give all of them back to the host or take
+/// them again (grab_all). A USB device it sees itself, at a controller of the VM's.
+fn inputs(inputs: &[Input]) -> Vec<Switch> {
+    let device = |name: &str| Switch::of("-device", name);
+    let mut switches = Vec::new();
+    if inputs.iter().any(|input| matches!(input, Input::Evdev(_))) {
+        switches.extend(["virtio-keyboard-pci", "virtio-mouse-pci"].map(device));
     }
-    let input = |(number, path): (usize, &PathBuf)| {
-        Switch::of("-object", "input-linux")
-            .set("id", format!("input{number}"))
-            .set("evdev", path)
-            .set("grab_all", "on")
-            .set("repeat", "on")
-    };
-    let devices = ["virtio-keyboard-pci", "virtio-mouse-pci"].map(|device| Switch::of("-device", device));
-    devices.into_iter().chain(paths.iter().enumerate().map(input)).collect()
+    if inputs.iter().any(|input| matches!(input, Input::Usb(_))) {
+        switches.push(device("qemu-xhci"));
+    }
+    switches.extend(inputs.iter().enumerate().map(|(number, input)| {
+        match input {
+            Input::Evdev(path) => Switch::of("-object", "input-linux")
+                .set("id", format!("input{number}"))
+                .set("evdev", path)
+                .set("grab_all", "on")
+                .set("repeat", "on"),
+            Input::Usb(UsbAddress::Ids { vendor, product }) => device("usb-host")
+                .set("vendorid", format!("{vendor:#06x}"))
+                .set("productid", format!("{product:#06x}")),
+            Input::Usb(UsbAddress::Port { bus, port }) => {
+                device("usb-host").set("hostbus", bus.to_string()).set("hostport", port)
+            }
+        }
+    }));
+    switches
 }
 
 fn display(spec: &VmSpec) -> Vec<Switch> {

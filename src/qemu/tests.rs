@@ -2,7 +2,7 @@ use super::*;
 use crate::arch::Arch;
 use crate::host::{Availability, HostFacts, Rung};
 use crate::plan::tests::{host, spec};
-use crate::vfio::Node;
+use crate::vfio::{Node, UsbDevice};
 use std::ffi::OsStr;
 
 fn paths() -> Paths {
@@ -15,6 +15,7 @@ fn paths() -> Paths {
         },
         overlay_folder: "/cache/overlays".into(),
         home: Some("/data/homes/default.img".into()),
+        gpu_pack: None,
         root: RootDisk::Image,
         keys: "/state/vms/default/keys".into(),
     }
@@ -71,6 +72,26 @@ fn linux_argv_for_each_accelerator_and_gpu_mode() {
     iommufd.pci.functions.iter_mut().for_each(|function| function.cdev = Some(Node::Usable));
     let all = "gpu = \"auto\"\ngpu_rom = \"/roms/a,b.rom\"\ngpu_x_vga = true\ninput = [\"/dev/input/by-id/k\", \"/dev/input/by-id/m\"]";
     snapshot!("linux-kvm-passthrough-iommufd", iommufd, all);
+}
+
+#[test]
+fn a_gpu_pack_is_a_disk_that_is_only_read_and_usb_devices_have_a_controller() {
+    let mut facts = host(Os::Linux);
+    facts.gpu_pack.is_there = true;
+    let usb = |name: &str| UsbDevice {
+        name: name.to_owned(),
+        vendor: 0x046d,
+        product: 0xc52b,
+        node: "001/004".to_owned(),
+        access: Node::Usable,
+    };
+    facts.pci.usb = vec![usb("1-2.4")];
+    let all = "gpu = \"auto\"\ninput = [\"usb:046d:c52b\", \"usb:1-2.4\", \"/dev/input/by-id/k\"]";
+    let spec = spec(&facts, all).unwrap();
+    let paths = Paths { gpu_pack: Some("/data/gpu-pack/gpu-pack.img".into()), ..paths() };
+    let argv = argv(&spec, &paths, &channels(Os::Linux));
+    let lines: Vec<_> = argv.into_iter().map(|a| a.into_string().unwrap()).collect();
+    insta::assert_snapshot!("linux-kvm-passthrough-pack", lines.join("\n"));
 }
 
 #[test]

@@ -18,6 +18,19 @@ pub struct Facts {
     pub groups: BTreeMap<u32, Node>,
     pub memlock: Memlock,
     pub privilege: Privilege,
+    /// The host's USB devices, which a VM with a GPU may get too.
+    pub usb: Vec<UsbDevice>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsbDevice {
+    /// Bus and ports, as the kernel has it: `1-2.4`.
+    pub name: String,
+    pub vendor: u16,
+    pub product: u16,
+    /// Below /dev/bus/usb: `001/004`.
+    pub node: String,
+    pub access: Node,
 }
 
 impl Facts {

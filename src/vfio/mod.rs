@@ -1,5 +1,5 @@
 //! Handing a physical GPU to a VM through VFIO, and giving it back whatever happens (Linux; kernel documentation,
-//! driver-api/vfio). Owns what sysfs tells of the PCI bus, who may be handed over, and the writes that do it.
+//! driver-api/vfio). Owns what sysfs tells of the PCI and USB buses, who may be handed over, and the writes that do it.
 //! Must not know QEMU or the configuration.
 //!
 //! ```text
@@ -30,7 +30,7 @@ pub mod sysfs;
 #[cfg(target_os = "linux")]
 pub mod transaction;
 
-pub use facts::{Class, Cpu, Facts, Function, Memlock, Node, Privilege, Use};
+pub use facts::{Class, Cpu, Facts, Function, Memlock, Node, Privilege, UsbDevice, Use};
 pub use handover::{Binding, Device, Handover, Write};
 pub use list::{json, table};
 pub use parse::{Mount, bars, mounts, pci_name};

@@ -1,7 +1,9 @@
 //! Reads the facts. Every path begins at one root, so tests make a tree of their own.
 
 use super::handover::Binding;
-use super::{Class, Cpu, Facts, Function, Memlock, Mount, Node, Privilege, Use, bars, mounts, pci_name};
+use super::{
+    Class, Cpu, Facts, Function, Memlock, Mount, Node, Privilege, UsbDevice, Use, bars, mounts, pci_name,
+};
 use crate::units::PciAddress;
 use nix::unistd::{AccessFlags, access};
 use std::collections::BTreeMap;
@@ -75,7 +77,24 @@ pub fn facts(root: &Root, process: Process) -> Facts {
         groups: groups.collect::<BTreeMap<_, _>>(),
         memlock: process.memlock,
         privilege: process.privilege,
+        usb: root.names("sys/bus/usb/devices").iter().filter_map(|name| usb_device(root, name)).collect(),
     }
+}
+
+/// None of an interface, or of a device that is being unplugged. Attributes: kernel documentation,
+/// ABI/testing/sysfs-bus-usb and ABI/stable/sysfs-bus-usb.
+fn usb_device(root: &Root, name: &str) -> Option<UsbDevice> {
+    let text = |file: &str| root.text(format!("sys/bus/usb/devices/{name}/{file}"));
+    let id = |file: &str| u16::from_str_radix(text(file)?.trim(), 16).ok();
+    let number = |file: &str| text(file)?.trim().parse::<u16>().ok();
+    let node = format!("{:03}/{:03}", number("busnum")?, number("devnum")?);
+    Some(UsbDevice {
+        name: name.to_owned(),
+        vendor: id("idVendor")?,
+        product: id("idProduct")?,
+        access: root.node(&format!("dev/bus/usb/{node}")).unwrap_or(Node::Denied),
+        node,
+    })
 }
 
 fn cpu(cpuinfo: &str) -> Cpu {

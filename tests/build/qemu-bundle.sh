@@ -194,6 +194,7 @@ check "the firmware is there" firmware_is_there
 check "it tells the version that the manifest says" prints "$(jq -r .version "$bundle/manifest.json")" qemu -version
 check "the modules of all displays load" prints "gtk sdl egl-headless" qemu -display help
 check "both GPUs are there" prints "virtio-gpu-pci virtio-gpu-gl-pci virtio-gpu-gl-device" qemu -device help
+check "a USB device of the host's can be handed on" prints "hostport= vendorid=" qemu -device usb-host,help
 check "$machine starts, answers on QMP and quits" prints "running SHUTDOWN" qmp_session
 start_x_server
 check "gtk opens a window without a file of the host's" window gtk

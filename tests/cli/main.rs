@@ -64,7 +64,7 @@ fn config_show_prints_every_value_with_its_origin() {
     assert_eq!(origin("memory").0, "memory = 1024");
     assert!(origin("gl").1.ends_with("config.toml, line 3"), "{shown}");
     assert_eq!(origin("display").1, "default");
-    assert_eq!(shown.lines().count(), 21, "{shown}");
+    assert_eq!(shown.lines().count(), 22, "{shown}");
 }
 
 #[test]

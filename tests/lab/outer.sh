@@ -61,7 +61,8 @@ outer_end() {
 }
 trap outer_end EXIT
 
-# outer_disks EXECUTABLE: the root, and a second disk with what is tested, what tests it, and space for the user's files.
+# outer_disks EXECUTABLE [FOLDER…]: the root, and a second disk with what is tested, what tests it, these folders, and
+# space for the user's files.
 outer_disks() {
     local key
     key=$(inputs_key "=$name ${outer_suites[*]} $outer_kernel ${packages[*]} ${drivers[*]} $outer_init" \
@@ -72,6 +73,7 @@ outer_disks() {
     cp "$1" "$work/lab/virtualghost"
     cp "$REPO/tests/lab/$name-outer.sh" "$work/lab/outer.sh"
     cp "$REPO/tests/build/check.sh" "$work/lab/"
+    (($# == 1)) || cp -R "${@:2}" "$work/lab/"
     truncate -s 12G "$work/lab.img"
     mkfs.ext4 -q -d "$work/lab" "$work/lab.img"
     rm -rf "$work/lab"

@@ -53,6 +53,7 @@ drivers() { local f; for f in "$@"; do driver "$f"; done | paste -sd' '; }
 mapfile -t card < <(behind 05)
 mapfile -t old < <(behind 06)
 mapfile -t slow < <(behind 07)
+mapfile -t screen < <(behind 08)
 gpu=${card[0]}
 group() { basename "$(readlink "/sys/bus/pci/devices/$1/iommu_group")"; }
 at_home() { is "$(drivers "${card[@]}")" "virtio-pci virtio-pci"; }
@@ -128,10 +129,10 @@ check "and given back" root gpu release "${old[0]}"
 all_back() { is "$(drivers "${old[@]}")" "virtio-pci virtio-pci"; }
 check "as a whole" all_back
 
-# launch NAME: a VM with the card, by the user; sudo is asked for the binding alone.
+# launch NAME [GPU]: a VM with the card or this GPU, by the user; sudo is asked for the binding alone.
 launch() {
     # No function: its process would be a shell around the launcher.
-    "${as_user[@]}" /lab/virtualghost run --display none --vcpus 1 --memory 768 --name "$1" --gpu "$gpu" \
+    "${as_user[@]}" /lab/virtualghost run --display none --vcpus 1 --memory 768 --name "$1" --gpu "${2-$gpu}" \
         >"$work/$1.log" 2>&1 </dev/null &
     launcher=$!
 }
@@ -197,6 +198,37 @@ check "the card is with its driver again, the journal is gone" soon released
 wait $launcher
 check "the launcher ended well" is $? 0
 show cat $work/inner.log
+
+says_no_pack() { grep "there is no GPU pack at $HOME/.local/share/virtualghost/gpu-pack; .*make gpu-pack" $work/inner.log; }
+check "without a GPU pack a launch says so, and what to type" says_no_pack
+data=$HOME/.local/share/virtualghost
+cp -R /lab/gpu-pack "$data/gpu-pack"
+chown -R user "$data/gpu-pack"
+truncate -s -4096 "$data/gpu-pack/gpu-pack.img"
+refuses "a GPU pack that is cut short: refused before anything is bound" "gpu-pack.img is cut short" \
+    vg run --display none --gpu "${screen[0]}"
+is_free() { is "$(driver "${screen[0]}")" none; }
+check "and nothing is" is_free
+cp /lab/gpu-pack/gpu-pack.img "$data/gpu-pack/"
+refuses "a USB device that is not there: refused" "it is not plugged in" \
+    vg run --display none --gpu "${screen[0]}" --input usb:1-2
+launch packed "${screen[0]}"
+ready() { vg ps --json | jq -e '.[] | select(.name == "packed" and .state == "ready")'; }
+check "with a GPU pack the terminal is on a GPU that the guest's own kernel has no driver for" soon ready
+show cat $work/packed.log
+driven() {
+    vg exec packed -- sh -c 'cat /proc/modules /proc/mounts; readlink /sys/class/drm/card*/device/driver
+        pgrep -a cage; touch /run/virtualghost/gpu-pack/x' >$work/inside 2>&1
+    grep -q '^bochs .* Live ' $work/inside && grep -q 'drivers/bochs-drm' $work/inside &&
+        grep -q '/run/virtualghost/gpu-pack squashfs ro,' $work/inside && grep -q 'Read-only file system' $work/inside
+}
+check "its driver is a module that udev loaded from the pack, which is only read" driven
+show cat $work/inside
+check "stop ends it, too" vg stop packed
+check "the GPU without a driver has none again" soon is_free
+wait $launcher
+check "this launcher ended well" is $? 0
+rm -r "$data/gpu-pack"
 
 launch last
 check "a launch before the reset" soon has_it

@@ -255,3 +255,26 @@ fn a_journal_that_a_crash_cut_short_is_none() {
     tree.write("var/lib/virtualghost/gpu/0000:01:00.0.json", "{\"gpu\": \"0000:0");
     assert_eq!(entries(&tree), []);
 }
+
+/// Laid out as in kernel documentation, ABI/stable/sysfs-bus-usb: interfaces (`1-2.4:1.0`) have no ids.
+#[test]
+fn usb_devices_are_told_from_their_interfaces_and_have_the_node_of_their_number() {
+    let (_, tree) = machines::all().swap_remove(0);
+    let file = |name: &str, text: &str| tree.write(&format!("sys/bus/usb/devices/1-2.4/{name}"), text);
+    for (name, text) in
+        [("idVendor", "046d\n"), ("idProduct", "c52b\n"), ("busnum", "1\n"), ("devnum", "14\n")]
+    {
+        file(name, text);
+    }
+    tree.write("sys/bus/usb/devices/1-2.4:1.0/bInterfaceClass", "03\n");
+    let found = |access| UsbDevice {
+        name: "1-2.4".to_owned(),
+        vendor: 0x046d,
+        product: 0xc52b,
+        node: "001/014".to_owned(),
+        access,
+    };
+    assert_eq!(tree.facts().usb, [found(Node::Denied)], "it has no node");
+    tree.write("dev/bus/usb/001/014", "");
+    assert_eq!(tree.facts().usb, [found(Node::Usable)]);
+}
