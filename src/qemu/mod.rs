@@ -33,6 +33,27 @@ pub struct Paths {
     pub keys: PathBuf,
 }
 
+impl Paths {
+    /// The same, each by another name.
+    ///
+    /// # Errors
+    /// One has none.
+    pub fn named<E>(self, name: impl Fn(PathBuf) -> Result<PathBuf, E>) -> Result<Self, E> {
+        let bundle = self.qemu.bundle.map(|bundle| -> Result<_, E> {
+            Ok(Bundle { modules: name(bundle.modules)?, data: name(bundle.data)?, ..bundle })
+        });
+        Ok(Self {
+            kernel: name(self.kernel)?,
+            rootfs: name(self.rootfs)?,
+            qemu: Program { path: name(self.qemu.path)?, bundle: bundle.transpose()? },
+            overlay_folder: name(self.overlay_folder)?,
+            home: self.home.map(&name).transpose()?,
+            root: self.root,
+            keys: name(self.keys)?,
+        })
+    }
+}
+
 /// What the guest's root disk is. `rootfs` is only ever read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootDisk {
@@ -58,6 +79,8 @@ pub struct Bundle {
     pub modules: PathBuf,
     /// `-L`
     pub data: PathBuf,
+    /// The first number of its version, if it tells one.
+    pub major: Option<u32>,
 }
 
 /// How the guest's console and control port reach the launcher.
@@ -128,7 +151,7 @@ pub fn machine_identity(spec: &VmSpec) -> String {
         keys: nowhere,
     };
     let parts = [
-        machine(spec),
+        machine(spec, &paths.qemu),
         boot(spec, &paths),
         control_port(),
         root_disk(&paths),
@@ -151,7 +174,7 @@ pub fn trial(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString>
 fn core(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<Switch> {
     [
         identity(spec, &paths.qemu),
-        machine(spec),
+        machine(spec, &paths.qemu),
         boot(spec, paths),
         lifecycle(spec),
         channel("console", &channels.console),
@@ -174,14 +197,14 @@ fn identity(spec: &VmSpec, qemu: &Program) -> Vec<Switch> {
 }
 
 /// q35 without what a terminal never uses: fewer devices for firmware and kernel to probe.
-fn machine(spec: &VmSpec) -> Vec<Switch> {
+fn machine(spec: &VmSpec, qemu: &Program) -> Vec<Switch> {
     let machine = ["sata", "smbus", "hpet", "vmport", "i8042", "dump-guest-core"]
         .iter()
         .fold(Switch::of("-machine", "q35"), |machine, part| machine.set(part, "off"));
     let (accelerator, cpu) = match spec.accelerator.value {
         Accelerator::Kvm => (Switch::of("-accel", "kvm"), "host"),
         Accelerator::Hvf => (Switch::of("-accel", "hvf"), "host"),
-        Accelerator::Whpx => (Switch::of("-accel", "whpx"), "max"),
+        Accelerator::Whpx => (whpx(qemu), WHPX_CPU),
         Accelerator::Tcg => (Switch::of("-accel", "tcg").set("thread", "multi"), "max"),
     };
     vec![
@@ -193,6 +216,21 @@ fn machine(spec: &VmSpec) -> Vec<Switch> {
         Switch::of("-device", "vmgenid").set("guid", "auto"),
         Switch::of("-device", "pvpanic-pci"),
     ]
+}
+
+/// On many processors WHPX stops at the first instruction of a vCPU that is `host` or `max` (exit code 4). This model has
+/// what Mesa's software rendering gains most by, and every processor that runs WHPX has it.
+const WHPX_CPU: &str = "Westmere";
+
+/// Before QEMU 11 its interrupt controller in the hypervisor loses interrupts; from there on there is no other. A QEMU that
+/// does not tell its version is taken for a new one.
+fn whpx(qemu: &Program) -> Switch {
+    const IN_THE_HYPERVISOR_ONLY: u32 = 11;
+    let whpx = Switch::of("-accel", "whpx");
+    match qemu.bundle.as_ref().and_then(|bundle| bundle.major) {
+        Some(major) if major < IN_THE_HYPERVISOR_ONLY => whpx.set("kernel-irqchip", "off"),
+        _ => whpx,
+    }
 }
 
 fn boot(spec: &VmSpec, paths: &Paths) -> Vec<Switch> {

@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# Cargo for platforms other than this machine's: zig is the C compiler and the linker, and where rustc brings no standard
+# library for a platform, one is built from Debian's source package, which has to be of rustc's very version.
+# Usage: . lib.sh; . cross.sh; cross SUBCOMMAND TARGET OPTIONS...
+# All of it, and what is compiled, stays in the build cache. Whoever sources this holds the cache's lock till it ends.
+
+cargo=${CARGO:-cargo}
+need "$cargo" rustc python3 flock
+rustc_version=$(rustc --version | cut -d' ' -f2)
+cross_cache=$(build_cache_path)/platforms
+cross_target_path=$cross_cache/target-$rustc_version
+mkdir -p "$cross_cache"
+exec 9>"$cross_cache/lock"
+flock -n 9 || { say "waiting for another build for other platforms (lock: $cross_cache/lock)"; flock 9; }
+
+# kept NAME FUNCTION: makes sure of $cross_cache/NAME, which `FUNCTION DIR` fills where it is missing; whole or not at all.
+kept() {
+    local new=$cross_cache/.new
+    [ -d "$cross_cache/$1" ] && return
+    rm -rf "$new"
+    mkdir "$new"
+    ("$2" "$new") && mv "$new" "$cross_cache/$1"
+}
+
+zig() {
+    say "fetching zig"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target "$1" \
+        'ziglang==0.17.1' 'cargo-zigbuild==0.24.0'
+}
+
+# shellcheck disable=SC2154 # private_apt sets apt_opts
+# The folder `library` of rustc's source; fails where Debian has none of this version.
+std_source() {
+    local deb apt=$1/apt
+    command -v apt-get dpkg-deb >/dev/null || return 1
+    private_apt "$apt" trixie-backports sid
+    deb=$(apt-cache "${apt_opts[@]}" madison rust-src |
+        awk -v wanted="$rustc_version+" 'index($3, wanted) == 1 {print $3; exit}')
+    [ -n "$deb" ] || return 1
+    say "fetching rust-src $deb"
+    (cd "$1" && apt-get "${apt_opts[@]}" -qq download "rust-src=$deb")
+    mkdir "$apt/files"
+    dpkg-deb -x "$1"/rust-src_*.deb "$apt/files"
+    mv "$apt/files/usr/src/rustc-$rustc_version/library" "$1/"
+    rm -rf "$apt" "$1"/rust-src_*.deb
+}
+
+kept zig-0.17.1 zig
+PATH=$cross_cache/zig-0.17.1/bin:$cross_cache/zig-0.17.1/ziglang:$PATH
+export ZIG_GLOBAL_CACHE_DIR=$cross_cache/zig-cache CARGO_ZIGBUILD_CACHE_DIR=$cross_cache/zigbuild-cache
+
+# has_std TARGET: whether programs for it can be compiled at all.
+has_std() {
+    [ -d "$(rustc --print sysroot)/lib/rustlib/$1/lib" ] || kept "std-$rustc_version" std_source
+}
+
+# cross SUBCOMMAND TARGET OPTIONS...: cargo-zigbuild's `zigbuild`, `clippy` or `test`, with nothing embedded.
+cross() {
+    local subcommand=$1 target=$2 build_std=() settings=(CARGO="$cargo" VIRTUALGHOST_EMPTY=1)
+    shift 2
+    if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
+        build_std=("-Zbuild-std=std,panic_abort")
+        # Unstable, for cargo alone: the source is looked for beside rustc otherwise.
+        settings+=(RUSTC_BOOTSTRAP=1 "__CARGO_TESTS_ONLY_SRC_ROOT=$cross_cache/std-$rustc_version/library")
+    fi
+    # zig brings musl's start files; a rustc without a library for it has none.
+    case $target in *-musl) settings+=(RUSTFLAGS=-Clink-self-contained=no) ;; esac
+    env "${settings[@]}" cargo-zigbuild "$subcommand" --quiet --locked --manifest-path "$REPO/Cargo.toml" \
+        --target "$target" --target-dir "$cross_target_path" "${build_std[@]}" "$@" 9>&-
+}
