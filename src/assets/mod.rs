@@ -43,13 +43,14 @@ mod manifest;
 #[cfg_attr(windows, path = "os/windows.rs")]
 mod os;
 pub mod own;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod pack;
 mod parallel;
 mod payload;
 pub mod progress;
 mod stamp;
-#[cfg(test)]
+// Modes, links and holes: Unix's.
+#[cfg(all(test, unix))]
 mod tests;
 
 /// What the fuzz targets reach besides.

@@ -42,7 +42,7 @@ impl Lab {
 /// No test leaves a VM, not even one that fails.
 impl Drop for Lab {
     fn drop(&mut self) {
-        self.run(&["stop", "--all", "--force"]);
+        let _ = self.home.command(&["stop", "--all", "--force"]).output();
     }
 }
 

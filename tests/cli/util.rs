@@ -12,15 +12,16 @@ pub struct Home {
 
 impl Home {
     pub fn new() -> Self {
-        Self::below("")
+        let folder = tempfile::tempdir().unwrap();
+        Self { path: folder.path().to_owned(), _folder: folder }
     }
 
     /// In a folder of this name.
     pub fn below(name: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self { path, _folder: folder }
+        let mut home = Self::new();
+        home.path.push(name);
+        std::fs::create_dir_all(&home.path).unwrap();
+        home
     }
 
     /// The executable, with nothing of this machine's environment but what any program needs.

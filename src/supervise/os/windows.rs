@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_closed_console_asks_twice_and_leaves_the_process_to_end_itself() {
         static ASKED: AtomicU32 = AtomicU32::new(0);
-        on_stop_request(|| drop(ASKED.fetch_add(1, Ordering::Relaxed))).unwrap();
+        on_stop_request(|| _ = ASKED.fetch_add(1, Ordering::Relaxed)).unwrap();
         // SAFETY: it is a function like any other.
         let send = |event| thread::spawn(move || unsafe { on_console_event(event) });
         assert_eq!(send(CTRL_C_EVENT).join().unwrap(), 1);
