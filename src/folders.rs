@@ -6,6 +6,7 @@ use crate::fault::{self, Point};
 use crate::units::VmName;
 use anyhow::Context;
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 #[cfg_attr(unix, path = "folders/unix.rs")]
@@ -88,6 +89,17 @@ pub fn create_private(path: &Path) -> Result<()> {
     }
     os::set_private(path).with_context(cannot)?;
     Ok(())
+}
+
+/// Removes a folder in which `lock` lies, which is held until nothing else is left. Where a file keeps its name until
+/// nobody has it open (Windows, on some file systems), so does the folder.
+pub fn remove_locked(folder: &Path, lock: impl Sized) -> io::Result<()> {
+    let removed = fs::remove_dir_all(folder);
+    drop(lock);
+    match removed {
+        Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => fs::remove_dir(folder),
+        removed => removed,
+    }
 }
 
 /// Writes a file as a whole: whoever reads it, at whatever moment, finds the old text or the new one. `new` is a path on

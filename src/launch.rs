@@ -407,7 +407,7 @@ fn qemu_launch(spec: &VmSpec, paths: &Paths, instance: &Instance) -> Launch {
         program: paths.qemu.path.clone(),
         args: qemu::argv(spec, paths, &channels),
         environment: qemu::environment(spec, paths, std::env::vars_os()),
-        lock: Some(instance.lock()),
+        lock: instance.lock(),
         channels,
         console_log: Some(files.console_log_path()),
         qemu_log: Some(files.qemu_log_path()),

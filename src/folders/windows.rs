@@ -88,7 +88,7 @@ pub fn narrow(path: PathBuf) -> Result<PathBuf> {
     if is_narrow(&path) || !path.exists() {
         return Ok(path);
     }
-    let short = std::fs::canonicalize(&path).and_then(|path| short_name(&path));
+    let short = short_name(&path);
     short.ok().filter(|short| is_narrow(short)).ok_or_else(|| {
         Error::new(
             Kind::Failed,
@@ -98,9 +98,13 @@ pub fn narrow(path: PathBuf) -> Result<PathBuf> {
     })
 }
 
-/// Without the prefix by which the system takes a path of any length.
+/// Asked for by the prefix with which the system takes a path of any length, and given without.
 fn short_name(path: &Path) -> io::Result<PathBuf> {
-    let long: Vec<u16> = path.as_os_str().encode_wide().chain([0]).collect();
+    const ANY_LENGTH: &str = r"\\?\";
+    let path = std::path::absolute(path)?;
+    // Of a share, or prefixed already.
+    let prefix = if path.as_os_str().as_encoded_bytes().starts_with(br"\\") { "" } else { ANY_LENGTH };
+    let long: Vec<u16> = prefix.encode_utf16().chain(path.as_os_str().encode_wide()).chain([0]).collect();
     let mut short = vec![0; long.len()];
     // SAFETY: the first ends with a NUL, and the second is as long as is told. A short name is not the longer one.
     let length = unsafe { GetShortPathNameW(long.as_ptr(), short.as_mut_ptr(), short.len() as u32) } as usize;
@@ -108,7 +112,7 @@ fn short_name(path: &Path) -> io::Result<PathBuf> {
         return Err(io::Error::last_os_error());
     }
     let short = PathBuf::from(OsString::from_wide(&short[..length]));
-    Ok(short.to_str().and_then(|text| text.strip_prefix(r"\\?\")).map(PathBuf::from).unwrap_or(short))
+    Ok(short.to_str().and_then(|text| text.strip_prefix(ANY_LENGTH)).map(PathBuf::from).unwrap_or(short))
 }
 
 /// NTFS gives a file its whole length on the disk unless it is told otherwise.

@@ -464,5 +464,6 @@ fn sdl_driver(spec: &VmSpec) -> Option<&'static str> {
     }
 }
 
-#[cfg(test)]
+// They join paths as Unix does.
+#[cfg(all(test, unix))]
 mod tests;

@@ -10,7 +10,7 @@ pub const CACHE: &str = "AppData\\Local\\virtualghost\\cache";
 pub const DRY_RUN: &str = "a_dry_run_on_windows";
 
 pub const REFUSED: &[(&[&str], &str)] = &[
-    (&["--gpu", "ffff:1f:1f.7"], "there is no GPU at ffff:1f:1f.7"),
+    (&["--gpu", "ffff:1f:1f.7"], "passthrough needs Linux (VFIO)"),
     (&["gpu", "bind", "ffff:1f:1f.7"], "GPU passthrough needs Linux (VFIO)"),
     (&["--accel", "kvm"], "on Windows it is WHPX"),
 ];
