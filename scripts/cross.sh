@@ -22,7 +22,7 @@ kept() {
     ("$2" "$new") && mv "$new" "$cross_cache/$1"
 }
 
-zig() {
+fetch_zig() {
     say "fetching zig"
     python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target "$1" \
         'ziglang==0.17.1' 'cargo-zigbuild==0.24.0'
@@ -45,7 +45,7 @@ std_source() {
     rm -rf "$apt" "$1"/rust-src_*.deb
 }
 
-kept zig-0.17.1 zig
+kept zig-0.17.1 fetch_zig
 PATH=$cross_cache/zig-0.17.1/bin:$cross_cache/zig-0.17.1/ziglang:$PATH
 export ZIG_GLOBAL_CACHE_DIR=$cross_cache/zig-cache CARGO_ZIGBUILD_CACHE_DIR=$cross_cache/zigbuild-cache
 

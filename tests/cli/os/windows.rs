@@ -9,6 +9,15 @@ pub const CACHE: &str = "AppData\\Local\\virtualghost\\cache";
 
 pub const DRY_RUN: &str = "a_dry_run_on_windows";
 
+/// What is the same at every run: the pipes' names hold the launcher's number.
+pub fn without_pid(text: &str) -> String {
+    const PIPE: &str = "path=virtualghost-";
+    let mut parts = text.split(PIPE);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts
+        .fold(first, |text, part| text + PIPE + "PID" + part.trim_start_matches(|c: char| c.is_ascii_digit()))
+}
+
 pub const REFUSED: &[(&[&str], &str)] = &[
     (&["--gpu", "ffff:1f:1f.7"], "passthrough needs Linux (VFIO)"),
     (&["gpu", "bind", "ffff:1f:1f.7"], "GPU passthrough needs Linux (VFIO)"),

@@ -19,7 +19,7 @@ fn launch_ready(launcher: Command) -> (Child, u32, TempDir) {
     (launcher, qemu, folder)
 }
 
-/// The launcher in a process group of its own, and the pid of its QEMU once that has played all its steps.
+/// The launcher in a process group or a console of its own, and the pid of its QEMU once that has played all its steps.
 fn launch_by(mut launcher: Command, steps: &[&str]) -> (Child, u32, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let pid_path = folder.path().join("pid");

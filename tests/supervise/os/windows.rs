@@ -16,6 +16,11 @@ use windows_sys::Win32::System::Threading::{
 /// What a crash without a word is called: STATUS_STACK_BUFFER_OVERRUN, by which Rust aborts.
 pub const CRASH: &str = "exception 0xC0000409";
 
+/// A variable that the system, or wine, gives to every process.
+pub fn is_added(name: &str) -> bool {
+    ["SystemDrive", "SystemRoot"].contains(&name) || name.starts_with("WINE")
+}
+
 /// The channels of a new QEMU, and the arguments that name them to the fake one.
 pub fn channels() -> (Channels, Vec<OsString>) {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
