@@ -1,13 +1,16 @@
 //! Unix: signals.
 
-use super::{launch_ready, said};
+use super::launch_by;
 use crate::example::example;
 use crate::os::is_gone;
+use crate::scene::{BOOT, eventually};
 use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
 use nix::unistd::Pid;
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
+use tempfile::TempDir;
 
 /// As a terminal starts it: whoever runs the tests may have nohup's ignored SIGHUP to hand down.
 pub fn launcher() -> Command {
@@ -24,6 +27,21 @@ pub fn launcher() -> Command {
 
 pub fn set_group(launcher: &mut Command) {
     launcher.process_group(0);
+}
+
+/// As soon as the launcher knows that the session is ready.
+fn launch_ready(launcher: Command) -> (Child, u32, TempDir) {
+    let (launcher, qemu, folder) = launch_by(launcher, &BOOT);
+    let status = || std::fs::read_to_string(folder.path().join("status")).ok();
+    eventually("the launcher says ready", || status()?.contains("ready").then_some(()));
+    (launcher, qemu, folder)
+}
+
+fn said(mut launcher: Child) -> String {
+    let mut text = String::new();
+    launcher.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(launcher.wait().unwrap().success());
+    text
 }
 
 fn pid(launcher: &Child) -> Pid {
