@@ -43,14 +43,13 @@ mod manifest;
 #[cfg_attr(windows, path = "os/windows.rs")]
 mod os;
 pub mod own;
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod pack;
 mod parallel;
 mod payload;
 pub mod progress;
 mod stamp;
-// Modes, links and holes: Unix's.
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;
 
 /// What the fuzz targets reach besides.
