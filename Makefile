@@ -118,7 +118,7 @@ lint: deps-test ## Formatting, clippy, shellcheck, the crates' licences
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --all-targets --no-default-features --features agent -- -D warnings
-	shellcheck -x scripts/*.sh scripts/boot-chart scripts/bench/*.sh scripts/qemu/*.sh scripts/rootfs/*.sh tests/build/*.sh tests/kill/*.sh tests/lab/*.sh .ci/run
+	shellcheck -x tests/*.sh scripts/*.sh scripts/boot-chart scripts/bench/*.sh scripts/qemu/*.sh scripts/rootfs/*.sh tests/build/*.sh tests/kill/*.sh tests/lab/*.sh .ci/run
 	scripts/check-licences.sh
 	scripts/check-dependencies.sh
 	scripts/check-specification.sh
@@ -157,16 +157,22 @@ test: lint build ## Everything that CI runs
 	$(CARGO) test
 	$(CARGO) test --no-default-features --features agent
 	$(MAKE) check-platforms
+	CARGO='$(CARGO)' tests/wine.sh --short
 	CARGO='$(CARGO)' scripts/fuzz.sh 5
 	$(kill_matrix) short
 	$(MAKE) test-build
 	$(boot_test)
 
 .PHONY: check-platforms
-check-platforms: deps-test ## clippy for macOS, Windows and other Linuxes
+check-platforms: deps-test ## clippy and linking for macOS, Windows and other Linuxes
 	CARGO='$(CARGO)' scripts/check-platforms.sh
 
+.PHONY: wine
+wine: deps-test ## Run the Windows program and its tests under wine
+	CARGO='$(CARGO)' tests/wine.sh
+
 lab: test ## The long tests too
+	CARGO='$(CARGO)' tests/wine.sh
 	CARGO='$(CARGO)' scripts/fuzz.sh 120
 	$(kill_matrix) long
 	tests/build/rootfs.sh --rebuild

@@ -27,10 +27,10 @@ compile_here() {
 compile_for() {
     # shellcheck source=scripts/cross.sh
     . "$REPO/scripts/cross.sh"
-    have_std "$1" || die "$1: $no_std"
+    has_std "$1" || die "$1: $no_std"
     RUSTFLAGS+=" --remap-path-prefix=$cross_cache=/cross"
     # The oldest C library that is one file is old enough.
-    cross_cargo "$1.2.34" build "${options[@]}"
+    cross zigbuild "$1.2.34" "${options[@]}"
 }
 
 build() {

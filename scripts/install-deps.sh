@@ -17,6 +17,7 @@ test_packages=(
     shellcheck
     g++                                         # libFuzzer
     python3-pip                                 # zig, for check-platforms
+    wine wine64                                 # the Windows program
     xvfb xauth x11-utils x11-xserver-utils xdotool imagemagick tesseract-ocr # a screen, hands and eyes
     podman buildah                              # make docker-build
     openssh-client rsync                        # the agent's clients

@@ -104,11 +104,11 @@ impl Checkpoint {
         let cannot = || format!("can't write {}", made.display());
         let about = About::of(&files).with_context(cannot)?;
         for file in [&files.memory, &files.disk] {
-            File::open(file).and_then(|file| file.sync_all()).with_context(cannot)?;
+            sync(file).with_context(cannot)?;
         }
         let path = made.join(ABOUT);
         fs::write(&path, serde_json::to_vec(&about).expect("two numbers")).with_context(cannot)?;
-        File::open(&path).and_then(|file| file.sync_all()).with_context(cannot)?;
+        sync(&path).with_context(cannot)?;
         let all = self.folder.parent().expect("it is in a folder");
         folders::create_private(all)?;
         self.discard();
@@ -146,6 +146,11 @@ fn remove_oldest(all: &Path) {
     for (_, path) in found.drain(..old) {
         let _ = fs::remove_dir_all(path);
     }
+}
+
+/// Windows takes that from who may write.
+fn sync(path: &Path) -> std::io::Result<()> {
+    File::options().write(true).open(path)?.sync_all()
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use crate::error::{Error, Kind, Result};
 use crate::fault::{self, Point};
 use crate::units::VmName;
 use anyhow::Context;
-use directories::ProjectDirs;
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 #[cfg_attr(unix, path = "folders/unix.rs")]
@@ -14,35 +14,44 @@ use std::path::{Path, PathBuf};
 pub mod os;
 
 /// Paths only: nothing is made by asking for them.
-pub struct Folders(ProjectDirs);
+pub struct Folders {
+    cache: PathBuf,
+    config: PathBuf,
+    state: PathBuf,
+    data: PathBuf,
+}
 
 impl Folders {
     /// # Errors
     /// The user has no home folder.
     pub fn find() -> Result<Self> {
-        ProjectDirs::from("", "", "virtualghost").map(Self).ok_or_else(|| {
-            Error::new(Kind::Failed, "no home folder: neither HOME nor the user database names one")
-                .hint("set HOME to a folder of yours")
+        os::folders().ok_or_else(|| {
+            let home = os::HOME;
+            Error::new(
+                Kind::Failed,
+                format!("no home folder: neither {home} nor the user database names one"),
+            )
+            .hint(format!("set {home} to a folder of yours"))
         })
     }
 
     /// Extracted assets and overlays: can be made again.
     pub fn cache_path(&self) -> PathBuf {
-        self.0.cache_dir().to_owned()
+        self.cache.clone()
     }
 
     /// The overlay of the VM that this process launches; on disk, since it grows with what a guest writes.
     pub fn overlay_path(&self) -> PathBuf {
-        self.0.cache_dir().join("overlays").join(std::process::id().to_string())
+        self.cache.join("overlays").join(std::process::id().to_string())
     }
 
     pub fn config_file_path(&self) -> PathBuf {
-        self.0.config_dir().join("config.toml")
+        self.config.join("config.toml")
     }
 
     /// What is known of the VMs: a folder for each.
     pub fn vms_path(&self) -> PathBuf {
-        self.0.state_dir().unwrap_or(self.0.data_local_dir()).join("vms")
+        self.state.join("vms")
     }
 
     /// OpenSSH's configuration for all VMs.
@@ -57,12 +66,12 @@ impl Folders {
 
     /// Where `make gpu-pack` puts the drivers of physical GPUs.
     pub fn gpu_pack_path(&self) -> PathBuf {
-        self.0.data_local_dir().join("gpu-pack")
+        self.data.join("gpu-pack")
     }
 
     /// The disks that keep the VMs' homes: the only thing here that can't be made again.
     pub fn home_path(&self, name: &VmName) -> PathBuf {
-        self.0.data_local_dir().join("homes").join(format!("{name}.img"))
+        self.data.join("homes").join(format!("{name}.img"))
     }
 }
 
@@ -87,10 +96,21 @@ pub fn create_private(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes a folder in which `lock` lies, which is held until nothing else is left. Where a file keeps its name until
+/// nobody has it open (Windows, on some file systems), so does the folder.
+pub fn remove_locked(folder: &Path, lock: impl Sized) -> io::Result<()> {
+    let removed = fs::remove_dir_all(folder);
+    drop(lock);
+    match removed {
+        Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => fs::remove_dir(folder),
+        removed => removed,
+    }
+}
+
 /// Writes a file as a whole: whoever reads it, at whatever moment, finds the old text or the new one. `new` is a path on
 /// the same file system that nobody else writes to.
 pub fn replace(path: &Path, text: &[u8], new: &Path) -> anyhow::Result<()> {
     fs::write(new, text).with_context(|| format!("can't write {}", new.display()))?;
     fault::point(Point::StateWritten);
-    fs::rename(new, path).with_context(|| format!("can't write {}", path.display()))
+    os::rename(new, path).with_context(|| format!("can't write {}", path.display()))
 }

@@ -19,6 +19,7 @@ use crate::supervise::{
 };
 use crate::vfio;
 use anyhow::Context;
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -75,7 +76,7 @@ pub fn launch(request: Request<'_>) -> Result<ExitCode> {
     }
     let _in_use = parts.install(&spec, folders)?;
     let _overlays = Overlays::make(&folders.overlay_path())?;
-    let mut paths = parts.paths(&spec, folders);
+    let mut paths = parts.paths(&spec, folders).named(folders::os::narrow)?;
     // From here on a request to stop goes to the guest; until here it just ends the program.
     let signals = Signals::install().context("can't take over Ctrl-C")?;
     let stop = signals.clone();
@@ -410,7 +411,7 @@ fn qemu_launch(spec: &VmSpec, paths: &Paths, instance: &Instance) -> Launch {
         program: paths.qemu.path.clone(),
         args: qemu::argv(spec, paths, &channels),
         environment: qemu::environment(spec, paths, std::env::vars_os()),
-        lock: Some(instance.lock()),
+        lock: instance.lock(),
         channels,
         console_log: Some(files.console_log_path()),
         qemu_log: Some(files.qemu_log_path()),
@@ -465,9 +466,37 @@ fn died(reason: &str, tails: &Tails, files: &Files) -> Error {
 pub fn command_line(spec: &VmSpec, paths: &Paths) -> String {
     let argv = qemu::argv(spec, paths, &channels(spec));
     let words = std::iter::once(paths.qemu.path.as_os_str()).chain(argv.iter().map(|word| word.as_os_str()));
-    let quoted = words.map(|word| {
-        let quoted = shlex::bytes::try_quote(word.as_encoded_bytes()).expect("no argument holds a NUL");
-        String::from_utf8_lossy(&quoted).into_owned()
-    });
-    quoted.collect::<Vec<_>>().join(" ")
+    match spec.os {
+        Os::Linux | Os::MacOs => words.map(posix_quoted).collect::<Vec<_>>().join(" "),
+        Os::Windows => format!("& {}", words.map(powershell_quoted).collect::<Vec<_>>().join(" ")),
+    }
+}
+
+fn posix_quoted(word: &OsStr) -> String {
+    let quoted = shlex::bytes::try_quote(word.as_encoded_bytes()).expect("no argument holds a NUL");
+    String::from_utf8_lossy(&quoted).into_owned()
+}
+
+/// Nothing is special between single quotes but the quote, which is written twice (about_Quoting_Rules).
+fn powershell_quoted(word: &OsStr) -> String {
+    let text = word.to_string_lossy();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/\\".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_for_powershell_is_quoted_where_it_has_to_be() {
+        let quoted = |text: &str| powershell_quoted(OsStr::new(text));
+        assert_eq!(quoted(r"C:\a.b\c-d_1"), r"C:\a.b\c-d_1");
+        assert_eq!(quoted(r"C:\it's, odd"), r"'C:\it''s, odd'");
+        assert_eq!(quoted("a$b"), "'a$b'");
+        assert_eq!(quoted(""), "''");
+    }
 }

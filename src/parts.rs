@@ -46,9 +46,11 @@ impl Parts {
             own.clone().or_else(|| embedded.as_ref().map(|paths| of(paths).clone())).unwrap_or_default()
         };
         let bundle = match (&self.qemu, &embedded) {
-            (None, Some(paths)) => {
-                Some(Bundle { modules: paths.qemu.modules.clone(), data: paths.qemu.data.clone() })
-            }
+            (None, Some(paths)) => Some(Bundle {
+                modules: paths.qemu.modules.clone(),
+                data: paths.qemu.data.clone(),
+                major: self.payload.as_ref().and_then(|payload| payload.qemu_major()),
+            }),
             _ => None,
         };
         Paths {

@@ -5,6 +5,7 @@ use super::error::{At, Result};
 use super::lease::{self, User};
 use super::os;
 use super::progress::Progress;
+use crate::folders::os::rename;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,7 @@ pub(super) fn remove_unused(cache: &Cache, lock: &ChangeLock) -> Result<Cleaned>
 /// Takes a version's name away. It is a leftover then.
 pub(super) fn set_aside(cache: &Cache, lock: &ChangeLock, version: &Path) -> Result<()> {
     let digest = version.file_name().unwrap_or_default().to_string_lossy();
-    fs::rename(version, cache.leftover_path(lock, &digest, "removed")).at("rename", version)
+    rename(version, &cache.leftover_path(lock, &digest, "removed")).at("rename", version)
 }
 
 pub(super) fn remove_leftovers(cache: &Cache, _held: &ChangeLock) -> Result<()> {

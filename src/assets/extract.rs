@@ -7,6 +7,7 @@ use super::payload::{Member, Payload};
 use super::progress::Progress;
 use super::{os, parallel, stamp};
 use crate::fault::{self, Point};
+use crate::folders::os::rename;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -29,7 +30,7 @@ pub fn extract(payload: &Payload, cache: &Cache, lock: &ChangeLock, progress: &d
     let version = cache.version_path(payload.digest());
     let result = fill(payload, &partial, progress)
         .inspect(|()| fault::point(Point::BeforeRename))
-        .and_then(|()| fs::rename(&partial, &version).at("rename to", &version))
+        .and_then(|()| rename(&partial, &version).at("rename to", &version))
         .inspect(|()| fault::point(Point::AfterRename))
         .and_then(|()| os::sync_folder(&versions).at("write", &versions));
     result.map_err(|error| {

@@ -89,10 +89,9 @@ pub fn check_program(path: &Path) -> Result<()> {
 }
 
 fn open(path: &Path, what: &str) -> Result<File> {
-    let file = File::open(path).with_context(|| format!("the {what} {} does not open", path.display()))?;
-    let is_folder = file.metadata().with_context(|| cannot_read(path))?.is_dir();
-    ensure!(!is_folder, "the {what} {} is a folder", path.display());
-    Ok(file)
+    // Windows opens none.
+    ensure!(!path.is_dir(), "the {what} {} is a folder", path.display());
+    File::open(path).with_context(|| format!("the {what} {} does not open", path.display()))
 }
 
 fn cannot_read(path: &Path) -> String {

@@ -65,6 +65,11 @@ impl Payload {
         &self.manifest.qemu.about
     }
 
+    /// The first number of QEMU's version.
+    pub fn qemu_major(&self) -> Option<u32> {
+        self.qemu().version.split('.').next()?.parse().ok()
+    }
+
     /// Bytes to be written to the cache: holes don't count.
     pub fn unpacked_bytes(&self) -> u64 {
         let files = self.manifest.components().into_iter().flat_map(|(_, files)| files);

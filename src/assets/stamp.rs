@@ -6,9 +6,9 @@ use super::error::{At, Result};
 use super::manifest::is_hole;
 use super::payload::{Member, Payload, is_intact};
 use super::{files, os};
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -17,8 +17,11 @@ const NAME: &str = "stamp";
 pub fn write(version: &Path, members: &[Member]) -> Result<()> {
     let path = version.join(NAME);
     let text = observe(version, members).at("read the files in", version)?;
-    fs::write(&path, text).at("write", &path)?;
-    File::open(&path).and_then(|file| file.sync_all()).at("write", &path)
+    let written = File::create(&path).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.at("write", &path)
 }
 
 /// Whether `version` is there and as it was written.

@@ -3,6 +3,7 @@
 
 use super::{Finding, State};
 use crate::folders::Folders;
+use crate::folders::os::narrow;
 use crate::host::{Accelerator, HostFacts, Os};
 use crate::launch;
 use crate::parts::Parts;
@@ -73,7 +74,7 @@ fn not_tried(accelerator: Accelerator) -> Finding {
 fn runs(accelerator: Accelerator, spec: &VmSpec, parts: &Parts, folders: &Folders) -> Result<(), String> {
     let mut spec = spec.clone();
     spec.accelerator = Choice { value: accelerator, because: "it is tried".to_owned() };
-    let paths = parts.paths(&spec, folders);
+    let paths = parts.paths(&spec, folders).named(narrow).map_err(|error| error.to_string())?;
     let channels = launch::channels(&spec);
     let trial = Launch {
         program: paths.qemu.path.clone(),

@@ -1,9 +1,27 @@
+use super::Folders;
+use crate::error::Result;
+use directories::ProjectDirs;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
 use std::fs::{DirBuilder, File, Metadata, Permissions, set_permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// What the user's folders are found by.
+pub const HOME: &str = "HOME";
+
+pub fn folders() -> Option<Folders> {
+    let found = ProjectDirs::from("", "", "virtualghost")?;
+    let data = found.data_local_dir().to_owned();
+    Some(Folders {
+        cache: found.cache_dir().to_owned(),
+        config: found.config_dir().to_owned(),
+        // macOS has none.
+        state: found.state_dir().map_or_else(|| data.clone(), Path::to_owned),
+        data,
+    })
+}
 
 /// From here on, what this process and its children make is the user's alone, whatever the umask was.
 pub fn keep_private() {
@@ -32,6 +50,15 @@ pub fn set_private(folder: &Path) -> io::Result<()> {
 /// A new file for reading and writing, mode 0600.
 pub fn create_new_private(path: &Path) -> io::Result<File> {
     File::options().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)
+}
+
+/// A path as any program takes it: as it is.
+pub fn narrow(path: PathBuf) -> Result<PathBuf> {
+    Ok(path)
 }
 
 /// Nothing to do: every file can have holes.

@@ -2,6 +2,7 @@
 
 use super::{Files, LOCK, Phase, STOP_LOCK, State, lock, process, try_lock};
 use crate::error::{Error, Result};
+use crate::folders;
 use crate::units::VmName;
 use anyhow::Context;
 use std::fs;
@@ -138,12 +139,12 @@ pub fn stop(vms: &Path, vm: &Found, force: bool, patience: Duration) -> Result<(
 /// It runs.
 pub fn remove(vms: &Path, name: &VmName, home: impl FnOnce() -> Result<()>) -> Result<()> {
     let files = Files::new(vms, name);
-    crate::folders::create_private(&files.0)?;
-    let Some(_held) = lock(&files)? else {
+    folders::create_private(&files.0)?;
+    let Some(held) = lock(&files)? else {
         return Err(Error::bad_input(format!("{name} is running"))
             .hint(format!("stop it first: virtualghost stop {name}")));
     };
     home()?;
-    fs::remove_dir_all(&files.0).with_context(|| format!("can't remove {}", files.0.display()))?;
+    folders::remove_locked(&files.0, held).with_context(|| format!("can't remove {}", files.0.display()))?;
     Ok(())
 }

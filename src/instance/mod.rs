@@ -83,7 +83,8 @@ impl Files {
 pub struct Instance {
     name: VmName,
     files: Files,
-    lock: Arc<File>,
+    /// None only while it is given back.
+    lock: Option<Arc<File>>,
 }
 
 impl Instance {
@@ -104,7 +105,7 @@ impl Instance {
         for log in [files.console_log_path(), files.qemu_log_path()] {
             File::create(&log).with_context(|| format!("can't write {}", log.display()))?;
         }
-        let this = Self { name: name.clone(), files, lock: Arc::new(lock) };
+        let this = Self { name: name.clone(), files, lock: Some(Arc::new(lock)) };
         this.forget();
         keys::make(&this.files.keys_path())?;
         fault::point(Point::AfterKeys);
@@ -112,7 +113,7 @@ impl Instance {
     }
 
     /// The lock on the name, for QEMU to hold it too.
-    pub fn lock(&self) -> Arc<File> {
+    pub fn lock(&self) -> Option<Arc<File>> {
         self.lock.clone()
     }
 
@@ -144,7 +145,7 @@ impl Drop for Instance {
     fn drop(&mut self) {
         self.forget();
         if is_ephemeral(self.name.as_str()) {
-            let _ = fs::remove_dir_all(&self.files.0);
+            let _ = folders::remove_locked(&self.files.0, self.lock.take());
         }
     }
 }

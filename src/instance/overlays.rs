@@ -14,7 +14,8 @@ const LOCK: &str = "lock";
 /// There for as long as this lives.
 pub struct Overlays {
     folder: PathBuf,
-    _locked: File,
+    /// None only while it is given back.
+    lock: Option<File>,
 }
 
 impl Overlays {
@@ -31,13 +32,13 @@ impl Overlays {
             remove_if_left(&entry.path());
         }
         folders::create_private(folder)?;
-        Ok(Self { folder: folder.to_owned(), _locked: lock(&folder.join(LOCK))? })
+        Ok(Self { folder: folder.to_owned(), lock: Some(lock(&folder.join(LOCK))?) })
     }
 }
 
 impl Drop for Overlays {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = folders::remove_locked(&self.folder, self.lock.take());
     }
 }
 

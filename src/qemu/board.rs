@@ -24,9 +24,14 @@ pub fn cpu(spec: &VmSpec) -> Switch {
         (Accelerator::Kvm | Accelerator::Hvf, _) => Switch::of("-cpu", "host"),
         // Signed pointers by a cheap function: with the architected one TCG would compute ciphers all the time.
         (Accelerator::Tcg, Arch::Aarch64) => Switch::of("-cpu", "max").set("pauth-impdef", "on"),
-        (Accelerator::Whpx | Accelerator::Tcg, _) => Switch::of("-cpu", "max"),
+        (Accelerator::Whpx, _) => Switch::of("-cpu", WHPX_CPU),
+        (Accelerator::Tcg, _) => Switch::of("-cpu", "max"),
     }
 }
+
+/// On many processors WHPX stops at the first instruction of a vCPU that is `host` or `max` (exit code 4). This model has
+/// what Mesa's software rendering gains most by, and every processor that runs WHPX has it.
+const WHPX_CPU: &str = "Westmere";
 
 /// Devices that tell guest and host of each other. virt has no vmgenid.
 pub fn devices(arch: Arch) -> Vec<Switch> {

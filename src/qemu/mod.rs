@@ -36,6 +36,28 @@ pub struct Paths {
     pub keys: PathBuf,
 }
 
+impl Paths {
+    /// The same, each by another name.
+    ///
+    /// # Errors
+    /// One has none.
+    pub fn named<E>(self, name: impl Fn(PathBuf) -> Result<PathBuf, E>) -> Result<Self, E> {
+        let bundle = self.qemu.bundle.map(|bundle| -> Result<_, E> {
+            Ok(Bundle { modules: name(bundle.modules)?, data: name(bundle.data)?, ..bundle })
+        });
+        Ok(Self {
+            kernel: name(self.kernel)?,
+            rootfs: name(self.rootfs)?,
+            qemu: Program { path: name(self.qemu.path)?, bundle: bundle.transpose()? },
+            overlay_folder: name(self.overlay_folder)?,
+            home: self.home.map(&name).transpose()?,
+            gpu_pack: self.gpu_pack.map(&name).transpose()?,
+            root: self.root,
+            keys: name(self.keys)?,
+        })
+    }
+}
+
 /// What the guest's root disk is. `rootfs` is only ever read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootDisk {
@@ -61,6 +83,8 @@ pub struct Bundle {
     pub modules: PathBuf,
     /// `-L`
     pub data: PathBuf,
+    /// The first number of its version, if it tells one.
+    pub major: Option<u32>,
 }
 
 /// How the guest's console and control port reach the launcher.
@@ -133,7 +157,7 @@ pub fn machine_identity(spec: &VmSpec) -> String {
         keys: nowhere,
     };
     let parts = [
-        machine(spec),
+        machine(spec, &paths.qemu),
         boot(spec, &paths),
         control_port(),
         root_disk(&paths),
@@ -156,7 +180,7 @@ pub fn trial(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString>
 fn core(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<Switch> {
     [
         identity(spec, &paths.qemu),
-        machine(spec),
+        machine(spec, &paths.qemu),
         boot(spec, paths),
         lifecycle(spec),
         channel("console", &channels.console),
@@ -178,11 +202,11 @@ fn identity(spec: &VmSpec, qemu: &Program) -> Vec<Switch> {
     switches
 }
 
-fn machine(spec: &VmSpec) -> Vec<Switch> {
+fn machine(spec: &VmSpec, qemu: &Program) -> Vec<Switch> {
     let accelerator = match spec.accelerator.value {
         Accelerator::Kvm => Switch::of("-accel", "kvm"),
         Accelerator::Hvf => Switch::of("-accel", "hvf"),
-        Accelerator::Whpx => Switch::of("-accel", "whpx"),
+        Accelerator::Whpx => whpx(qemu),
         Accelerator::Tcg => Switch::of("-accel", "tcg").set("thread", "multi"),
     };
     let mut switches = vec![
@@ -194,6 +218,17 @@ fn machine(spec: &VmSpec) -> Vec<Switch> {
     ];
     switches.extend(board::devices(spec.arch));
     switches
+}
+
+/// Before QEMU 11 its interrupt controller in the hypervisor loses interrupts; from there on there is no other. A QEMU that
+/// does not tell its version is taken for a new one.
+fn whpx(qemu: &Program) -> Switch {
+    const IN_THE_HYPERVISOR_ONLY: u32 = 11;
+    let whpx = Switch::of("-accel", "whpx");
+    match qemu.bundle.as_ref().and_then(|bundle| bundle.major) {
+        Some(major) if major < IN_THE_HYPERVISOR_ONLY => whpx.set("kernel-irqchip", "off"),
+        _ => whpx,
+    }
 }
 
 fn boot(spec: &VmSpec, paths: &Paths) -> Vec<Switch> {
@@ -453,5 +488,6 @@ fn sdl_driver(spec: &VmSpec) -> Option<&'static str> {
     }
 }
 
-#[cfg(test)]
+// They join paths as Unix does.
+#[cfg(all(test, unix))]
 mod tests;

@@ -11,7 +11,11 @@ fn paths() -> Paths {
         rootfs: "/cache/rootfs/rootfs.img".into(),
         qemu: Program {
             path: "/cache/qemu/bin/qemu".into(),
-            bundle: Some(Bundle { modules: "/cache/qemu/lib/qemu".into(), data: "/cache/qemu/share".into() }),
+            bundle: Some(Bundle {
+                modules: "/cache/qemu/lib/qemu".into(),
+                data: "/cache/qemu/share".into(),
+                major: Some(11),
+            }),
         },
         overlay_folder: "/cache/overlays".into(),
         home: Some("/data/homes/default.img".into()),
@@ -142,6 +146,18 @@ fn aarch64_argv_for_each_os_and_accelerator() {
 fn windows_argv_for_each_accelerator_and_gpu_mode() {
     snapshot!("windows-whpx-virgl-sdl", host(Os::Windows), "");
     snapshot!("windows-whpx-software-sdl", no_gl(Os::Windows), "");
+    let whpx = |major| {
+        let mut paths = paths();
+        paths.qemu.bundle.as_mut().unwrap().major = major;
+        let spec = spec(&host(Os::Windows), "").unwrap();
+        let argv = argv(&spec, &paths, &channels(Os::Windows));
+        let at = argv.iter().position(|word| word == "-accel").unwrap();
+        format!("{major:?}: {}", argv[at + 1].display())
+    };
+    insta::assert_snapshot!(
+        "windows-whpx-by-version",
+        [Some(9), Some(10), Some(11), None].map(whpx).join("\n")
+    );
     snapshot!("windows-tcg-virgl-sdl", no_acceleration(Os::Windows), "");
     snapshot!("windows-tcg-software-sdl", no_acceleration(Os::Windows), "gl = \"off\"");
 }

@@ -74,7 +74,8 @@ fn escaped(path: &Path, escapes: &[(u8, &[u8])]) -> Vec<u8> {
     path.as_os_str().as_encoded_bytes().iter().flat_map(escape).collect()
 }
 
-#[cfg(test)]
+// Its paths are Unix's.
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

@@ -32,7 +32,7 @@ pub fn check_client() -> Result<()> {
     match version.status() {
         Ok(status) if status.success() => Ok(()),
         _ => Err(Error::new(Kind::Failed, "there is no OpenSSH client (`ssh`) on this machine")
-            .hint("install it; on Debian: sudo apt-get install openssh-client")),
+            .hint(os::INSTALL_CLIENT)),
     }
 }
 
@@ -132,7 +132,8 @@ mod tests {
     fn a_file_of_the_hosts_is_never_taken_for_another_host() {
         let scp = scp(Path::new("/c"), &[of("./a:b"), of("-x"), of("web:y")]);
         let args: Vec<_> = scp.get_args().skip(6).collect();
-        assert_eq!(args, ["././a:b", "./-x", "vg-web:y"]);
+        let here = |path| Path::new(".").join(path).into_os_string();
+        assert_eq!(args, [here("./a:b"), here("-x"), "vg-web:y".into()]);
     }
 
     proptest! {

@@ -37,9 +37,9 @@ impl Child {
         let links = os::Links::new(&launch.channels).with_context(cannot)?;
         links.hand_to(&mut command);
         let _until_spawned = launch.lock.as_deref().map(|lock| os::share(lock, &mut command));
-        os::die_with_launcher(&mut command);
+        os::die_with_launcher(&mut command).with_context(cannot)?;
         let mut process = command.spawn().with_context(cannot)?;
-        let os::Ends { console, control, to_guest } = links.connect().with_context(cannot)?;
+        let os::Ends { console, control, to_guest } = links.connect(&process).with_context(cannot)?;
         let streams = Streams {
             qmp: Box::new(process.stdout.take().expect("it is piped")),
             stderr: Box::new(process.stderr.take().expect("it is piped")),

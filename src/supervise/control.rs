@@ -118,10 +118,10 @@ mod tests {
             home: None,
             credentials: vec![("key".to_owned(), "-----\nsecret\n".to_owned())],
         };
-        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_nanos(1_700_000_000_000_000_001);
+        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_nanos(1_700_000_000_000_000_100);
         assert_eq!(
             entry.line(now),
-            "{\"clock\":1700000000000000001,\"credentials\":{\"key\":\"-----\\nsecret\\n\"},\"entropy\":\"00ff\",\"home\":false,\"host_name\":\"work\"}\n"
+            "{\"clock\":1700000000000000100,\"credentials\":{\"key\":\"-----\\nsecret\\n\"},\"entropy\":\"00ff\",\"home\":false,\"host_name\":\"work\"}\n"
         );
         let shown = format!("{entry:?}");
         assert!(shown.contains("work") && !shown.contains("secret") && !shown.contains("00ff"), "{shown}");

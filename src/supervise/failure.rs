@@ -112,6 +112,13 @@ pub fn classify(qemu_tail: &[String], rungs: Rungs) -> Option<(Failure, String)>
     )
 }
 
+/// What WHPX says when it does not know why a vCPU stopped, if it did: QEMU then pauses the VM as if the guest had
+/// panicked (target/i386/whpx).
+pub fn of_vcpu(qemu_tail: &[String], rungs: Rungs) -> Option<String> {
+    let line = qemu_tail.iter().find(|line| line.contains("WHPX: Unexpected VP exit code"))?;
+    rungs.accelerator.then(|| said(line))
+}
+
 /// QEMU's line without its own name, and "error", before it.
 pub fn said(line: &str) -> String {
     let said = match line.split_once(": ") {

@@ -79,6 +79,8 @@ enum Outcome {
     },
     /// It was only to be saved.
     Saved,
+    /// The guest's kernel, or so it looks.
+    Panicked,
     RungFailed {
         failure: Failure,
         because: String,
@@ -206,6 +208,10 @@ impl Machine {
             Some(Outcome::Saved) => End::Saved,
             Some(Outcome::RungFailed { failure, because }) => End::RungFailed { failure, because, tails },
             Some(Outcome::Died { reason }) => End::Died { reason, tails },
+            Some(Outcome::Panicked) => match failure::of_vcpu(&tails.qemu, self.rungs) {
+                Some(because) if !ready => End::RungFailed { failure: Failure::Accelerator, because, tails },
+                _ => End::Died { reason: "the guest's kernel panicked".to_owned(), tails },
+            },
             None => {
                 let last = tails.qemu.last().map(|line| format!(": {}", failure::said(line)));
                 let reason = format!("QEMU {exit}{}", last.unwrap_or_default());
@@ -336,7 +342,7 @@ impl Machine {
     /// Weighs more than that the session had ended: something may be lost.
     fn panicked(&mut self, now: Instant) -> Vec<Action> {
         if !matches!(self.outcome, Some(Outcome::Stopped { .. })) {
-            self.outcome = Some(died("the guest's kernel panicked"));
+            self.outcome = Some(Outcome::Panicked);
         }
         self.climb(Rung::Quit, now)
     }

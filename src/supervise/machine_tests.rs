@@ -239,6 +239,8 @@ fn a_qemu_that_does_not_answer_loses_opengl_first_and_at_last_is_dead() {
     assert_eq!(unanswered(Rungs::default()), None);
 }
 
+// Windows tells no kill from a status.
+#[cfg(unix)]
 #[test]
 fn a_crash_before_the_session_takes_a_rung_and_a_kill_from_outside_does_not() {
     let ended = |play: Play, signal| play.machine.end(Exit::Signal(signal), Tails::default());

@@ -2,6 +2,7 @@
 //! console.
 
 use super::os;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Waker = Box<dyn Fn() + Send>;
@@ -22,10 +23,10 @@ impl Signals {
     ///
     /// # Errors
     /// They are taken over already.
-    pub fn install() -> Result<Self, ctrlc::Error> {
+    pub fn install() -> io::Result<Self> {
         let signals = Self::default();
         let handler = signals.clone();
-        os::keeping_nohup(|| ctrlc::set_handler(move || handler.raise()))?;
+        os::on_stop_request(move || handler.raise())?;
         Ok(signals)
     }
 

@@ -5,9 +5,7 @@ use super::journal;
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::FileExt;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,12 +47,8 @@ fn open(args: &[OsString], io_error: fn()) -> io::Result<()> {
     overlay()?;
     for pair in args.windows(2) {
         let options = options(&pair[1]);
-        let get = |key: &str| {
-            options
-                .iter()
-                .find(|(name, _)| name == key)
-                .map(|(_, value)| PathBuf::from(OsString::from_vec(value.clone())))
-        };
+        let get =
+            |key: &str| options.iter().find(|(name, _)| name == key).map(|(_, value)| PathBuf::from(value));
         match pair[0].to_str() {
             Some("-kernel") => drop(opened(Path::new(&pair[1]))?),
             Some("-fw_cfg") => drop(opened(&get("file").expect("a file"))?),
@@ -97,14 +91,13 @@ fn opened(path: &Path) -> io::Result<File> {
 
 /// `snapshot=on`: a file without a name.
 fn overlay() -> io::Result<()> {
-    let folder = std::env::var_os("TMPDIR").expect("the launcher sets it");
-    let path = Path::new(&folder).join(format!("vl.{}", std::process::id()));
+    let path = std::env::temp_dir().join(format!("vl.{}", std::process::id()));
     File::create_new(&path)?;
     std::fs::remove_file(path)
 }
 
 fn journal(path: &Path, io_error: fn()) -> io::Result<()> {
-    let disk = File::options().read(true).write(true).open(path)?;
+    let mut disk = File::options().read(true).write(true).open(path)?;
     // As QEMU does (its "file" driver, locking=auto).
     disk.try_lock().map_err(|_| io::Error::other("Failed to get \"write\" lock"))?;
     let mut written = journal::read(&disk, None)?;
@@ -116,7 +109,8 @@ fn journal(path: &Path, io_error: fn()) -> io::Result<()> {
                 return;
             }
             // On the disk before the next one is begun.
-            if disk.write_all_at(&block, at).and_then(|()| disk.sync_data()).is_err() {
+            let kept = disk.seek(SeekFrom::Start(at)).and_then(|_| disk.write_all(&block));
+            if kept.and_then(|()| disk.sync_data()).is_err() {
                 return io_error();
             }
             written.add(&block);
@@ -127,9 +121,9 @@ fn journal(path: &Path, io_error: fn()) -> io::Result<()> {
 }
 
 /// `key=value,…`, with `,,` for a comma in a value (QEMU's opts_parse).
-fn options(text: &OsStr) -> Vec<(String, Vec<u8>)> {
+fn options(text: &OsStr) -> Vec<(String, OsString)> {
     let mut parts = vec![Vec::new()];
-    let mut bytes = text.as_bytes().iter().copied().peekable();
+    let mut bytes = text.as_encoded_bytes().iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         match byte {
             b',' if bytes.next_if_eq(&b',').is_none() => parts.push(Vec::new()),
@@ -138,7 +132,10 @@ fn options(text: &OsStr) -> Vec<(String, Vec<u8>)> {
     }
     let pairs = parts.into_iter().map(|part| {
         let (key, value) = part.split_at(part.iter().position(|byte| *byte == b'=').unwrap_or(part.len()));
-        (String::from_utf8_lossy(key).into_owned(), value.get(1..).unwrap_or_default().to_vec())
+        // SAFETY: the bytes are an OsStr's, split at or without ASCII commas.
+        let value =
+            unsafe { OsString::from_encoded_bytes_unchecked(value.get(1..).unwrap_or_default().to_vec()) };
+        (String::from_utf8_lossy(key).into_owned(), value)
     });
     pairs.collect()
 }

@@ -2,8 +2,7 @@
 //! own. A block that was lost, torn, or written by a second QEMU at the same time shows.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read, Seek, SeekFrom};
 
 pub const BLOCK: usize = 4096;
 const DIGEST: usize = 32;
@@ -38,13 +37,13 @@ pub fn read(file: &File, limit: Option<u64>) -> io::Result<Written> {
     let mut found = [0; BLOCK];
     while limit.is_none_or(|limit| written.blocks < limit) {
         let (at, next) = written.next();
-        match file.read_exact_at(&mut found, at) {
+        match read_at(file, at, &mut found) {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => break,
             read => read?,
         }
         if found != next {
             let mut after = [0; BLOCK];
-            let is_last = file.read_exact_at(&mut after, at + BLOCK as u64).is_err() || after == [0; BLOCK];
+            let is_last = read_at(file, at + BLOCK as u64, &mut after).is_err() || after == [0; BLOCK];
             if is_last {
                 break;
             }
@@ -53,6 +52,11 @@ pub fn read(file: &File, limit: Option<u64>) -> io::Result<Written> {
         written.add(&found);
     }
     Ok(written)
+}
+
+fn read_at(mut file: &File, at: u64, block: &mut [u8; BLOCK]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(block)
 }
 
 fn block(number: u64, before: &Digest) -> [u8; BLOCK] {

@@ -1,5 +1,6 @@
 //! What goes wrong, and what is made of it: another rung, or a reason with the last lines.
 
+use crate::os::CRASH;
 use crate::scene::Scene;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,8 +46,17 @@ fn a_crash_in_kvm_is_the_accelerators() {
 }
 
 #[test]
+fn a_vcpu_that_whpx_can_not_run_is_the_accelerators_until_the_session_is_ready() {
+    let stops = ["stderr=qemu-system-x86_64: WHPX: Unexpected VP exit code 4\\n", "guest-panic"];
+    let early = Scene::new(["greet", "console=x"].into_iter().chain(stops)).accelerated();
+    let (failure, because) = failed(early.end());
+    assert_eq!((failure, because.as_str()), (Failure::Accelerator, "WHPX: Unexpected VP exit code 4"));
+    assert_eq!(died(Scene::booted(stops).accelerated().end()).0, "the guest's kernel panicked");
+}
+
+#[test]
 fn a_crash_without_a_word_names_the_signal() {
-    assert_eq!(died(Scene::booted(["abort"]).end()).0, "QEMU was ended by SIGABRT");
+    assert_eq!(died(Scene::booted(["abort"]).end()).0, format!("QEMU was ended by {CRASH}"));
 }
 
 #[test]
@@ -61,11 +71,12 @@ fn an_internal_error_is_the_accelerators_until_the_session_is_ready() {
 
 #[test]
 fn an_accelerated_guest_that_shows_no_sign_of_life_is_given_up() {
-    let silent = Scene::new(["greet"]).accelerated().limits(|limits| limits.life = SHORT);
+    // Long enough for QEMU's answer on a busy machine.
+    let silent = Scene::new(["greet"]).accelerated().limits(|limits| limits.life = Duration::from_secs(4));
     let (failure, because) = failed(silent.end());
     assert_eq!(
         (failure, because.as_str()),
-        (Failure::Accelerator, "the guest showed no sign of life in 0.5 s")
+        (Failure::Accelerator, "the guest showed no sign of life in 4 s")
     );
 }
 

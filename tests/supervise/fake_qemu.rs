@@ -1,7 +1,7 @@
 //! A program that behaves like QEMU as far as the supervisor can see, one scenario per command line.
 //!
 //! Each argument is a step, done in order; after the last one the VM runs on. QMP is on standard input and
-//! output, the console on descriptor 3, the control port on 4, as the launcher hands them to QEMU.
+//! output, the console and the control port are where the launcher has them on this system.
 //!
 //! ```text
 //! fake-qemu greet 'console=Linux version 6.12\n' control='{"event":"session-ready"}\n' guest-poweroff
@@ -13,11 +13,12 @@
 mod guest;
 #[path = "../kill/journal.rs"]
 mod journal;
+#[cfg_attr(unix, path = "fake_qemu/unix.rs")]
+#[cfg_attr(windows, path = "fake_qemu/windows.rs")]
+mod os;
 
 use serde_json::{Value, json};
-use std::fs::File;
 use std::io::{self, BufRead, Write};
-use std::os::fd::FromRawFd;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,9 +34,8 @@ static IGNORES_POWERDOWN: AtomicBool = AtomicBool::new(false);
 static IGNORES_QUIT: AtomicBool = AtomicBool::new(false);
 
 fn main() {
-    // SAFETY: the launcher's contract; nothing else in this program uses them.
-    let (mut console, mut control) = unsafe { (File::from_raw_fd(3), File::from_raw_fd(4)) };
-    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    let mut args: Vec<_> = std::env::args_os().skip(1).collect();
+    let (mut console, mut control) = os::channels(&mut args);
     let steps = if args.first().is_some_and(|arg| arg.as_encoded_bytes().starts_with(b"-")) {
         guest::start(&args, io_error)
     } else {
@@ -63,7 +63,7 @@ fn main() {
             "ignore-powerdown" => IGNORES_POWERDOWN.store(true, Ordering::Relaxed),
             "ignore-quit" => {
                 IGNORES_QUIT.store(true, Ordering::Relaxed);
-                ignore_sigterm();
+                os::ignore_sigterm();
             }
             "guest-poweroff" => shut_down("guest-shutdown"),
             "guest-reset" => shut_down("guest-reset"),
@@ -96,7 +96,7 @@ fn main() {
             }
             "exit" => std::process::exit(text.parse().unwrap()),
             "abort" => std::process::abort(),
-            "close-qmp" => drop(unsafe { File::from_raw_fd(1) }),
+            "close-qmp" => os::close_stdout(),
             other => panic!("no such step: {other}"),
         }
     }
@@ -176,10 +176,4 @@ fn flood(to: &mut impl Write) {
     for _ in 0..FLOOD_BYTES / block.len() {
         to.write_all(&block).unwrap();
     }
-}
-
-fn ignore_sigterm() {
-    use nix::sys::signal::{SigHandler, Signal, signal};
-    // SAFETY: no handler is installed.
-    unsafe { signal(Signal::SIGTERM, SigHandler::SigIgn) }.unwrap();
 }

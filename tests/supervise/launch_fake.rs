@@ -1,24 +1,25 @@
 //! A small launcher, for the tests that signal or kill one: `launch-fake FOLDER FAKE-QEMU STEP…`.
 //! It prints how the VM ended.
 
+#[cfg_attr(unix, path = "os/unix.rs")]
+#[cfg_attr(windows, path = "os/windows.rs")]
+#[expect(dead_code, reason = "the tests use the rest")]
+mod os;
+
 use std::ffi::OsString;
-use virtualghost::qemu::{Agent, Channel, Channels};
 use virtualghost::supervise::{Launch, Limits, Rungs, Signals, for_stderr, run};
 
 fn main() -> anyhow::Result<()> {
     let mut words = std::env::args_os().skip(1);
     let mut next = || words.next().expect("FOLDER FAKE-QEMU STEP…");
     let (folder, program) = (std::path::PathBuf::from(next()), next().into());
+    let (channels, named) = os::channels();
     let launch = Launch {
         program,
-        args: words.collect::<Vec<OsString>>(),
+        args: named.into_iter().chain(words).collect::<Vec<OsString>>(),
         environment: std::env::vars_os().collect(),
         lock: None,
-        channels: Channels {
-            console: Channel::Descriptor(3),
-            control: Channel::Descriptor(4),
-            agent: Agent::Loopback,
-        },
+        channels,
         console_log: Some(folder.join("console.log")),
         qemu_log: Some(folder.join("qemu.log")),
         rungs: Rungs::default(),

@@ -2,6 +2,10 @@
 //! No test asserts a time but as a generous upper bound against hanging.
 
 mod endings;
+mod example;
 mod failures;
 mod launcher;
+#[cfg_attr(unix, path = "os/unix.rs")]
+#[cfg_attr(windows, path = "os/windows.rs")]
+mod os;
 mod scene;

@@ -1,10 +1,11 @@
 //! A fake QEMU to be supervised, and what was seen of it.
 
+use crate::example::example;
+use crate::os;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use virtualghost::qemu::{Agent, Channel, Channels};
 use virtualghost::supervise::{End, Launch, Limits, Rungs, Signals, Stage, Status, run};
 
 pub const READY: &str = "control={\"event\":\"session-ready\"}\\n";
@@ -41,16 +42,13 @@ pub struct Seen {
 impl Scene {
     pub fn new<'a>(steps: impl IntoIterator<Item = &'a str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let (channels, words) = os::channels();
         let launch = Launch {
             program: example("fake-qemu"),
-            args: steps.into_iter().map(Into::into).collect(),
+            args: words.into_iter().chain(steps.into_iter().map(Into::into)).collect(),
             environment: Vec::new(),
             lock: None,
-            channels: Channels {
-                console: Channel::Descriptor(3),
-                control: Channel::Descriptor(4),
-                agent: Agent::Loopback,
-            },
+            channels,
             console_log: Some(folder.path().join("console.log")),
             qemu_log: Some(folder.path().join("qemu.log")),
             rungs: Rungs::default(),
@@ -144,18 +142,6 @@ impl Status for Watcher<'_> {
     fn done(&mut self) {}
 }
 
-/// Cargo builds the examples with the tests, beside the folder of this program.
-pub fn example(name: &str) -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let path = tests.parent().and_then(Path::parent).unwrap().join("examples").join(name);
-    assert!(
-        path.exists(),
-        "{} is missing: `cargo test` or `cargo build --examples` makes it",
-        path.display()
-    );
-    path
-}
-
 /// What `read` gives, as soon as it gives something.
 pub fn eventually<T>(what: &str, mut read: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + LONG;
@@ -168,11 +154,6 @@ pub fn eventually<T>(what: &str, mut read: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Not even as a zombie.
-pub fn is_gone(pid: i32) -> bool {
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_err()
-}
-
-pub fn pid_in(path: &Path) -> i32 {
+pub fn pid_in(path: &Path) -> u32 {
     eventually("the pid is written", || std::fs::read_to_string(path).ok()?.parse().ok())
 }

@@ -4,6 +4,7 @@ use super::super::error::AssetError;
 use super::*;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
 
 /// Opens a sealed file for writing, as root can and others after a chmod.

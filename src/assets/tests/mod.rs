@@ -1,17 +1,24 @@
 //! The cache as a whole, with small payloads made by the code that `build.rs` uses.
 
+// Modes, links, holes, and locked files that can be read: Unix's.
+#[cfg(unix)]
 mod damage;
+#[cfg(unix)]
 mod disk;
+mod install;
+#[cfg(unix)]
 mod removal;
+#[cfg(unix)]
 mod round_trip;
+#[cfg(unix)]
 mod together;
 
 use super::error::Result;
 use super::pack::pack;
 use super::{Installed, Payload, Progress, install};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
 use std::process::{Child, Command, Stdio};
 
 /// Folders to build, pack and install in; removed at the end.
@@ -67,7 +74,7 @@ impl Lab {
         let path = self.build(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        set_mode(&path, mode);
     }
 
     fn cache(&self) -> PathBuf {
@@ -112,6 +119,16 @@ impl Lab {
     }
 }
 
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// There is none.
+#[cfg(windows)]
+fn set_mode(_: &Path, _: u32) {}
+
 struct Silent;
 
 impl Progress for Silent {
@@ -121,6 +138,7 @@ impl Progress for Silent {
     fn done(&self) {}
 }
 
+#[cfg(unix)]
 /// Runs the ignored test `name` of this test program in a process of its own, with `LAB` naming a folder.
 /// `wrapper` is a command that runs the command which follows it.
 fn in_process(wrapper: &[&str], name: &str, lab: &Path) -> Child {
@@ -131,6 +149,7 @@ fn in_process(wrapper: &[&str], name: &str, lab: &Path) -> Child {
     command.stdout(Stdio::null()).spawn().unwrap()
 }
 
+#[cfg(unix)]
 fn given_lab() -> PathBuf {
     std::env::var_os("LAB").expect("this test is a part of another one, which runs it").into()
 }

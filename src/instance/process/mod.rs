@@ -10,6 +10,7 @@ pub use os::{allow_stop_requests, ask_to_stop, kill, started};
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::{Command, Stdio};
 
     #[test]
     fn a_process_that_only_has_the_number_is_let_alone() {
@@ -19,5 +20,18 @@ mod tests {
         // Were it sent, this test would end here.
         assert!(kill(me, since + 1).is_err());
         assert!(ask_to_stop(me, since - 1).is_err());
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_none_even_to_its_parent() {
+        // Any program will do.
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--list", "no such test"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        assert!(started(child.id()).is_some());
+        child.wait().unwrap();
+        assert_eq!(started(child.id()), None);
     }
 }

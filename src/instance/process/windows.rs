@@ -2,15 +2,19 @@
 
 use std::io;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
-use windows_sys::Win32::Foundation::{FILETIME, WAIT_OBJECT_0};
+use windows_sys::Win32::Foundation::{FILETIME, WAIT_OBJECT_0, WAIT_TIMEOUT};
 use windows_sys::Win32::System::Threading::{
     CreateEventW, EVENT_MODIFY_STATE, GetProcessTimes, INFINITE, OpenEventW, OpenProcess,
-    PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_TERMINATE, SetEvent, TerminateProcess, WaitForSingleObject,
+    PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, PROCESS_TERMINATE, SetEvent, TerminateProcess,
+    WaitForSingleObject,
 };
 
-/// In units of 100 ns since 1601 (FILETIME).
+/// In units of 100 ns since 1601 (FILETIME). One that has ended can be opened for as long as anybody has a handle to it.
 pub fn started(pid: u32) -> Option<u64> {
-    creation(&open(pid, PROCESS_QUERY_LIMITED_INFORMATION).ok()?)
+    let process = open(pid, PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE).ok()?;
+    // SAFETY: the handle is open.
+    let runs = unsafe { WaitForSingleObject(process.as_raw_handle(), 0) } == WAIT_TIMEOUT;
+    creation(&process).filter(|_| runs)
 }
 
 pub fn ask_to_stop(pid: u32, since: u64) -> io::Result<()> {

@@ -10,6 +10,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+/// What brings `ssh` and `scp`.
+pub const INSTALL_CLIENT: &str = "install it; on Debian: sudo apt-get install openssh-client";
+
 /// Becomes the program: its terminal, its signals, its exit status.
 ///
 /// # Errors

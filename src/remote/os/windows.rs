@@ -8,6 +8,10 @@ use std::net::{Shutdown, TcpStream};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+/// What brings `ssh` and `scp`.
+pub const INSTALL_CLIENT: &str =
+    "as administrator, in PowerShell: Add-WindowsCapability -Online -Name OpenSSH.Client~~~~0.0.1.0";
+
 /// Runs the program in its place and takes its exit status.
 ///
 /// # Errors

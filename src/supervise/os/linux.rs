@@ -1,6 +1,6 @@
 //! Linux: the kernel kills QEMU when its parent thread ends.
 
-pub use super::unix::{Ends, Links, exit, is_crash, keeping_nohup, share, signal_name, terminate};
+pub use super::unix::{Ends, Links, exit, is_crash, on_stop_request, share, signal_name, terminate};
 
 use nix::sys::{prctl, signal::Signal};
 use nix::unistd::getppid;
@@ -10,7 +10,7 @@ use std::process::{Child, Command};
 
 /// prctl(2), PR_SET_PDEATHSIG: the signal comes when the thread that forked ends, however it does; so that
 /// thread has to be the one that waits for QEMU. It survives the exec of a program without privileges.
-pub fn die_with_launcher(command: &mut Command) {
+pub fn die_with_launcher(command: &mut Command) -> io::Result<()> {
     let launcher = std::process::id();
     let ask = move || {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -22,6 +22,7 @@ pub fn die_with_launcher(command: &mut Command) {
     };
     // SAFETY: between fork and exec, `ask` makes two system calls and allocates nothing.
     unsafe { command.pre_exec(ask) };
+    Ok(())
 }
 
 /// Nothing more to hold.

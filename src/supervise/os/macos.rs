@@ -1,12 +1,15 @@
 //! macOS: no signal comes when a parent dies, so a shell waits beside QEMU for the launcher's end.
 
-pub use super::unix::{Ends, Links, exit, is_crash, keeping_nohup, share, signal_name, terminate};
+pub use super::unix::{Ends, Links, exit, is_crash, on_stop_request, share, signal_name, terminate};
 
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-pub fn die_with_launcher(_: &mut Command) {}
+/// Nothing: [`Guard`] does.
+pub fn die_with_launcher(_: &mut Command) -> io::Result<()> {
+    Ok(())
+}
 
 /// A shell that reads from a pipe which only the launcher can write to. Nothing is ever written, so it
 /// reads the end of the pipe when the launcher has died, and kills QEMU. In a process group of its own:

@@ -65,7 +65,7 @@ impl Links {
     }
 
     /// QEMU's ends are closed here, so that reading ends when QEMU does.
-    pub fn connect(self) -> io::Result<Ends> {
+    pub fn connect(self, _: &Child) -> io::Result<Ends> {
         let to_guest = Box::new(self.control.ours.try_clone()?);
         Ok(Ends { console: Box::new(self.console.ours), control: Box::new(self.control.ours), to_guest })
     }
@@ -127,17 +127,20 @@ pub fn is_crash(number: i32) -> bool {
         .is_ok_and(|signal| [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP].contains(&signal))
 }
 
-/// Does `install`, which sets handlers, and leaves SIGHUP ignored if it was: so says nohup(1).
-pub fn keeping_nohup<T>(install: impl FnOnce() -> T) -> T {
+/// Calls `raise` at each SIGINT, SIGTERM and SIGHUP. A SIGHUP that was ignored stays so: so says nohup(1).
+///
+/// # Errors
+/// There is such a function already.
+pub fn on_stop_request(raise: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
     // SAFETY: sigaction(2) reads or writes what it is given; an all-zero sigaction is a valid one.
     unsafe {
         let mut before: libc::sigaction = std::mem::zeroed();
         let known = libc::sigaction(libc::SIGHUP, std::ptr::null(), &mut before) == 0;
-        let installed = install();
+        let installed = ctrlc::set_handler(raise);
         if known && before.sa_sigaction == libc::SIG_IGN {
             libc::sigaction(libc::SIGHUP, &before, std::ptr::null_mut());
         }
-        installed
+        installed.map_err(io::Error::other)
     }
 }
 

@@ -1,41 +1,57 @@
-//! Windows: named pipes that QEMU makes, and a job object that ends QEMU with the launcher.
+//! Windows: named pipes that QEMU makes, a job object that ends QEMU with the launcher, console events.
 
 use crate::qemu::{Channel, Channels};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle};
 use std::os::windows::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use windows_sys::Win32::Foundation::WAIT_TIMEOUT;
+use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, CTRL_C_EVENT, SetConsoleCtrlHandler};
 use windows_sys::Win32::System::JobObjects::{
     AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
     JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectExtendedLimitInformation, SetInformationJobObject,
 };
-use windows_sys::Win32::System::Threading::CREATE_NEW_PROCESS_GROUP;
+use windows_sys::Win32::System::Threading::{
+    CREATE_NEW_PROCESS_GROUP, DETACHED_PROCESS, GetCurrentProcess, WaitForSingleObject,
+};
 
 use super::Exit;
 
 /// QEMU makes `\\.\pipe\NAME` and waits for somebody to open it, one after the other.
 pub struct Links {
-    console: Pipe,
-    control: Pipe,
+    console: String,
+    control: String,
 }
 
 impl Links {
     pub fn new(channels: &Channels) -> io::Result<Self> {
-        Ok(Self { console: Pipe::new(&channels.console)?, control: Pipe::new(&channels.control)? })
+        Ok(Self { console: path(&channels.console)?, control: path(&channels.control)? })
     }
 
-    /// A group of its own: Ctrl-C is for the launcher.
+    /// No console: its events are for the launcher (QEMU stops the guest for them), and where the launcher has none, none
+    /// is opened for QEMU.
     pub fn hand_to(&self, command: &mut Command) {
-        command.creation_flags(CREATE_NEW_PROCESS_GROUP);
+        command.creation_flags(DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP);
     }
 
     /// A pipe that somebody reads can't be written at the same time; so a plan for Windows has no checkpoint, and nothing
     /// to tell the guest.
-    pub fn connect(self) -> io::Result<Ends> {
+    pub fn connect(self, qemu: &Child) -> io::Result<Ends> {
+        let pipe = |path| Pipe::new(path, qemu);
         let to_guest = Box::new(io::sink());
-        Ok(Ends { console: Box::new(self.console), control: Box::new(self.control), to_guest })
+        Ok(Ends { console: Box::new(pipe(self.console)?), control: Box::new(pipe(self.control)?), to_guest })
+    }
+}
+
+fn path(channel: &Channel) -> io::Result<String> {
+    match channel {
+        Channel::Pipe(name) => Ok(format!(r"\\.\pipe\{name}")),
+        Channel::Descriptor(number) => {
+            Err(io::Error::other(format!("Windows hands over no descriptor {number}")))
+        }
     }
 }
 
@@ -49,28 +65,25 @@ pub struct Ends {
 /// Opened at the first read, on the reader's thread: QEMU needs a moment to make it.
 struct Pipe {
     path: String,
+    qemu: OwnedHandle,
     open: Option<File>,
 }
 
 impl Pipe {
-    /// A QEMU that has not made its pipe by then never does.
-    const PATIENCE: Duration = Duration::from_secs(30);
-
-    fn new(channel: &Channel) -> io::Result<Self> {
-        match channel {
-            Channel::Pipe(name) => Ok(Self { path: format!(r"\\.\pipe\{name}"), open: None }),
-            Channel::Descriptor(number) => {
-                Err(io::Error::other(format!("Windows hands over no descriptor {number}")))
-            }
-        }
+    fn new(path: String, qemu: &Child) -> io::Result<Self> {
+        Ok(Self { path, qemu: qemu.as_handle().try_clone_to_owned()?, open: None })
     }
 
+    /// A QEMU that has ended makes none any more.
     fn open(&self) -> io::Result<File> {
-        let until = Instant::now() + Self::PATIENCE;
+        const MOMENT: u32 = 10;
         loop {
             match File::options().read(true).write(true).open(&self.path) {
-                Err(e) if e.kind() == ErrorKind::NotFound && Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(10));
+                Err(e) if e.kind() == ErrorKind::NotFound => {
+                    // SAFETY: the handle is open.
+                    if unsafe { WaitForSingleObject(self.qemu.as_raw_handle(), MOMENT) } != WAIT_TIMEOUT {
+                        return Err(e);
+                    }
                 }
                 opened => return opened,
             }
@@ -96,32 +109,49 @@ impl Read for Pipe {
 /// Nothing: the job ends QEMU with the launcher.
 pub fn share(_: &File, _: &mut Command) {}
 
-pub fn die_with_launcher(_: &mut Command) {}
+/// Puts this process, and so what it starts from here on, in a job that ends its processes when the last handle to it
+/// is closed: the system does that when we end, however we do. A child that is put in one after its start could
+/// outlive a launcher that is killed in between.
+pub fn die_with_launcher(_: &mut Command) -> io::Result<()> {
+    static JOB: Mutex<Option<OwnedHandle>> = Mutex::new(None);
+    let mut job = JOB.lock().unwrap_or_else(PoisonError::into_inner);
+    if job.is_none() {
+        *job = Some(enter_job()?);
+    }
+    Ok(())
+}
 
-/// The only handle to a job that ends its processes when it is closed, as the system does when we end.
-pub struct Guard(#[expect(dead_code, reason = "held, not used")] OwnedHandle);
+fn enter_job() -> io::Result<OwnedHandle> {
+    // SAFETY: plain calls with valid pointers; the job's handle is new and ours.
+    unsafe {
+        let job = CreateJobObjectW(std::ptr::null(), std::ptr::null());
+        if job.is_null() {
+            return Err(io::Error::last_os_error());
+        }
+        let job = OwnedHandle::from_raw_handle(job);
+        let mut limits: JOBOBJECT_EXTENDED_LIMIT_INFORMATION = std::mem::zeroed();
+        limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+        checked(SetInformationJobObject(
+            job.as_raw_handle(),
+            JobObjectExtendedLimitInformation,
+            (&raw const limits).cast(),
+            size_of_val(&limits) as u32,
+        ))?;
+        checked(AssignProcessToJobObject(job.as_raw_handle(), GetCurrentProcess()))?;
+        Ok(job)
+    }
+}
+
+fn checked(done: i32) -> io::Result<()> {
+    if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Nothing more to hold.
+pub struct Guard;
 
 impl Guard {
-    pub fn new(qemu: &Child) -> io::Result<Self> {
-        let checked = |done: i32| if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
-        // SAFETY: plain calls with valid pointers; the job's handle is new and ours.
-        unsafe {
-            let job = CreateJobObjectW(std::ptr::null(), std::ptr::null());
-            if job.is_null() {
-                return Err(io::Error::last_os_error());
-            }
-            let guard = Self(OwnedHandle::from_raw_handle(job));
-            let mut limits: JOBOBJECT_EXTENDED_LIMIT_INFORMATION = std::mem::zeroed();
-            limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
-            checked(SetInformationJobObject(
-                job,
-                JobObjectExtendedLimitInformation,
-                (&raw const limits).cast(),
-                size_of_val(&limits) as u32,
-            ))?;
-            checked(AssignProcessToJobObject(job, qemu.as_raw_handle()))?;
-            Ok(guard)
-        }
+    pub fn new(_: &Child) -> io::Result<Self> {
+        Ok(Self)
     }
 }
 
@@ -146,7 +176,55 @@ pub fn signal_name(number: i32) -> String {
     format!("exception {number:#X}")
 }
 
-/// There is no nohup.
-pub fn keeping_nohup<T>(install: impl FnOnce() -> T) -> T {
-    install()
+type Raise = Box<dyn Fn() + Send + Sync>;
+
+static RAISE: OnceLock<Raise> = OnceLock::new();
+
+/// Calls `raise` at each console event: Ctrl-C, Ctrl-Break, a closed console, the end of the session.
+///
+/// # Errors
+/// There is such a function already.
+pub fn on_stop_request(raise: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
+    RAISE.set(Box::new(raise)).map_err(|_| io::Error::from(ErrorKind::AlreadyExists))?;
+    // SAFETY: the handler is a function for as long as the program runs.
+    checked(unsafe { SetConsoleCtrlHandler(Some(on_console_event), 1) })
+}
+
+/// On a thread that the system makes for it. Once it returns from any event but these two the system ends the process,
+/// and 5 s after the event anyway (HandlerRoutine): the guest is given some of them to power off, then QEMU to write its
+/// disks.
+unsafe extern "system" fn on_console_event(event: u32) -> i32 {
+    const GUESTS: Duration = Duration::from_secs(3);
+    let Some(raise) = RAISE.get() else { return 0 };
+    raise();
+    if !matches!(event, CTRL_C_EVENT | CTRL_BREAK_EVENT) {
+        std::thread::sleep(GUESTS);
+        raise();
+        loop {
+            std::thread::park();
+        }
+    }
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+    use windows_sys::Win32::System::Console::CTRL_CLOSE_EVENT;
+
+    #[test]
+    fn a_closed_console_asks_twice_and_leaves_the_process_to_end_itself() {
+        static ASKED: AtomicU32 = AtomicU32::new(0);
+        on_stop_request(|| _ = ASKED.fetch_add(1, Ordering::Relaxed)).unwrap();
+        // SAFETY: it is a function like any other.
+        let send = |event| thread::spawn(move || unsafe { on_console_event(event) });
+        assert_eq!(send(CTRL_C_EVENT).join().unwrap(), 1);
+        assert_eq!(ASKED.load(Ordering::Relaxed), 1);
+        let handler = send(CTRL_CLOSE_EVENT);
+        thread::sleep(Duration::from_millis(4500));
+        assert_eq!(ASKED.load(Ordering::Relaxed), 3);
+        assert!(!handler.is_finished());
+    }
 }

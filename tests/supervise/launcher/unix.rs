@@ -1,17 +1,19 @@
-//! The launcher as a process of its own: signalled and killed.
+//! Unix: signals.
 
-use crate::scene::{BOOT, eventually, example, is_gone, pid_in};
+use super::launch_by;
+use crate::example::example;
+use crate::os::is_gone;
+use crate::scene::{BOOT, eventually};
 use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
 use nix::unistd::Pid;
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use tempfile::TempDir;
 
 /// As a terminal starts it: whoever runs the tests may have nohup's ignored SIGHUP to hand down.
-fn launcher() -> Command {
+pub fn launcher() -> Command {
     let mut launcher = Command::new(example("launch-fake"));
     let hears_sighup = || {
         // SAFETY: the default action is no handler of ours.
@@ -23,34 +25,16 @@ fn launcher() -> Command {
     launcher
 }
 
+pub fn set_group(launcher: &mut Command) {
+    launcher.process_group(0);
+}
+
 /// As soon as the launcher knows that the session is ready.
-fn launch_ready(launcher: Command) -> (Child, i32, TempDir) {
+fn launch_ready(launcher: Command) -> (Child, u32, TempDir) {
     let (launcher, qemu, folder) = launch_by(launcher, &BOOT);
     let status = || std::fs::read_to_string(folder.path().join("status")).ok();
     eventually("the launcher says ready", || status()?.contains("ready").then_some(()));
     (launcher, qemu, folder)
-}
-
-/// The launcher in a process group of its own, and the pid of its QEMU once that has played all its steps.
-fn launch_by(mut launcher: Command, steps: &[&str]) -> (Child, i32, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let pid_path = folder.path().join("pid");
-    let launcher = launcher
-        .arg(folder.path())
-        .arg(example("fake-qemu"))
-        .args(steps)
-        .arg(format!("write-pid={}", pid_path.display()))
-        .process_group(0)
-        .stdout(Stdio::piped())
-        .stderr(File::create(folder.path().join("status")).unwrap())
-        .spawn()
-        .unwrap();
-    let qemu = pid_in(&pid_path);
-    (launcher, qemu, folder)
-}
-
-fn pid(launcher: &Child) -> Pid {
-    Pid::from_raw(launcher.id() as i32)
 }
 
 fn said(mut launcher: Child) -> String {
@@ -60,14 +44,8 @@ fn said(mut launcher: Child) -> String {
     text
 }
 
-#[test]
-fn a_killed_launcher_takes_qemu_with_it() {
-    for steps in [&[][..], &["ignore-powerdown", "ignore-quit"], &BOOT] {
-        let (mut launcher, qemu, _folder) = launch_by(launcher(), steps);
-        launcher.kill().unwrap();
-        launcher.wait().unwrap();
-        eventually("QEMU is gone", || is_gone_or_zombie(qemu).then_some(()));
-    }
+fn pid(launcher: &Child) -> Pid {
+    Pid::from_raw(launcher.id() as i32)
 }
 
 #[test]
@@ -95,12 +73,12 @@ fn nohup_means_that_a_closed_terminal_is_no_request() {
     let (launcher, qemu, _folder) = launch_ready(nohup);
     kill(pid(&launcher), Signal::SIGHUP).unwrap();
     // Were it taken for a request to stop, it would be the first, and the guest be powered off.
-    kill(Pid::from_raw(qemu), Signal::SIGKILL).unwrap();
+    kill(Pid::from_raw(qemu as i32), Signal::SIGKILL).unwrap();
     assert!(said(launcher).starts_with("Died { reason: \"QEMU was ended by SIGKILL"));
 }
 
 /// An orphan is reaped by init, when that gets to it.
-fn is_gone_or_zombie(pid: i32) -> bool {
+pub fn has_ended(pid: u32) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
     stat.map_or(is_gone(pid), |stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
 }
