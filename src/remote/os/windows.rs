@@ -7,6 +7,7 @@ use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
+use windows_sys::Win32::System::Console::SetConsoleCtrlHandler;
 
 /// What brings `ssh` and `scp`.
 pub const INSTALL_CLIENT: &str =
@@ -17,10 +18,15 @@ pub const INSTALL_CLIENT: &str =
 /// # Errors
 /// It can't be started.
 pub fn hand_over(mut command: Command) -> Result<ExitCode> {
-    let _ = ctrlc::set_handler(|| ());
+    // SAFETY: the handler is a function for as long as the program runs.
+    unsafe { SetConsoleCtrlHandler(Some(leave_to_ssh), 1) };
     let status =
         command.status().with_context(|| format!("can't start {}", command.get_program().display()))?;
     Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(255)).unwrap_or(255)))
+}
+
+unsafe extern "system" fn leave_to_ssh(_: u32) -> i32 {
+    1
 }
 
 stream!(TcpStream);

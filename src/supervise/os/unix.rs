@@ -1,16 +1,18 @@
 //! What Linux and macOS share: inherited sockets, process groups, signals.
 
 use crate::qemu::{Channel, Channels};
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::Exit;
 
@@ -127,21 +129,45 @@ pub fn is_crash(number: i32) -> bool {
         .is_ok_and(|signal| [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP].contains(&signal))
 }
 
-/// Calls `raise` at each SIGINT, SIGTERM and SIGHUP. A SIGHUP that was ignored stays so: so says nohup(1).
+/// Where a signal is told, once it is to be.
+static WAKER: AtomicI32 = AtomicI32::new(-1);
+
+extern "C" fn on_signal(_: libc::c_int) {
+    let errno = Errno::last_raw();
+    // SAFETY: write(2) may be called in a handler (signal-safety(7)); the socket is never closed, and does not block.
+    unsafe { libc::write(WAKER.load(Ordering::Relaxed), [0u8].as_ptr().cast(), 1) };
+    Errno::set_raw(errno);
+}
+
+/// Calls `raise`, on a thread of its own, at each SIGINT, SIGTERM and SIGHUP. A SIGHUP that was ignored stays so: so says
+/// nohup(1).
 ///
 /// # Errors
 /// There is such a function already.
 pub fn on_stop_request(raise: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
-    // SAFETY: sigaction(2) reads or writes what it is given; an all-zero sigaction is a valid one.
-    unsafe {
-        let mut before: libc::sigaction = std::mem::zeroed();
-        let known = libc::sigaction(libc::SIGHUP, std::ptr::null(), &mut before) == 0;
-        let installed = ctrlc::set_handler(raise);
-        if known && before.sa_sigaction == libc::SIG_IGN {
-            libc::sigaction(libc::SIGHUP, &before, std::ptr::null_mut());
-        }
-        installed.map_err(io::Error::other)
+    let (mut woken, waker) = UnixStream::pair()?;
+    waker.set_nonblocking(true)?;
+    if WAKER.compare_exchange(-1, waker.as_raw_fd(), Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        return Err(io::ErrorKind::AlreadyExists.into());
     }
+    // From here on it is the handler's.
+    let _ = waker.into_raw_fd();
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        while woken.read_exact(&mut [0]).is_ok() {
+            raise();
+        }
+    })?;
+    let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::SA_RESTART, SigSet::empty());
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: the handler is a function for as long as the program runs, and makes one system call.
+        unsafe {
+            let before = sigaction(signal, &action)?;
+            if signal == Signal::SIGHUP && matches!(before.handler(), SigHandler::SigIgn) {
+                sigaction(signal, &before)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
