@@ -156,7 +156,7 @@ kill-matrix: deps-test ## Kill the launcher and QEMU at every step, and print wh
 test: lint build ## Everything that CI runs
 	$(CARGO) test
 	$(CARGO) test --no-default-features --features agent
-	$(MAKE) check-platforms
+	CARGO='$(CARGO)' scripts/check-platforms.sh --lint
 	CARGO='$(CARGO)' tests/wine.sh --short
 	CARGO='$(CARGO)' scripts/fuzz.sh 5
 	$(kill_matrix) short
@@ -172,6 +172,7 @@ wine: deps-test ## Run the Windows program and its tests under wine
 	CARGO='$(CARGO)' tests/wine.sh
 
 lab: test ## The long tests too
+	$(MAKE) check-platforms
 	CARGO='$(CARGO)' tests/wine.sh
 	CARGO='$(CARGO)' scripts/fuzz.sh 120
 	$(kill_matrix) long
