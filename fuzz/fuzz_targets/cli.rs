@@ -7,7 +7,7 @@ use virtualghost::cli::Cli;
 
 fuzz_target!(|text: &str| {
     match Cli::try_parse_from(std::iter::once("virtualghost").chain(text.lines())) {
-        Ok(cli) => drop(cli.run.layer()),
+        Ok(cli) => drop(cli.run.vm.layer()),
         Err(refusal) => assert!(!refusal.to_string().is_empty()),
     }
 });
