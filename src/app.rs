@@ -8,7 +8,7 @@ use crate::detach;
 use crate::doctor::{self, Patient};
 use crate::error::{Error, Kind, Result};
 use crate::folders::{self, Folders};
-use crate::host::{self, HostFacts};
+use crate::host::{self, HostFacts, Rung};
 use crate::instance;
 use crate::launch::{self, Purpose, Way};
 use crate::learnt::Learnt;
@@ -113,7 +113,10 @@ impl Planned {
         let config = merged_config(&folders, args.layer())?;
         let probed = host::probe();
         let learnt = learnt(&folders, &probed, &config, blobs);
-        let facts = learnt.apply(probed);
+        let mut facts = learnt.apply(probed);
+        if let Some(because) = folders.unfit_for_checkpoints() {
+            facts = facts.without(Rung::Checkpoint, &because);
+        }
         let home = if ephemeral { Home::ThrownAway } else { Home::Kept(config.home_size.value) };
         let guest = parts::guest_arch(&facts, blobs)?;
         let spec = plan::plan(&facts, &config, guest, &name, home)?;

@@ -69,6 +69,15 @@ impl Folders {
         self.data.join("gpu-pack")
     }
 
+    /// Why no VM can be saved or started from a saved one with these folders, if none can: QMP takes names in UTF-8 alone,
+    /// and a disk image has room for 1023 bytes of the name of the one below it.
+    pub fn unfit_for_checkpoints(&self) -> Option<String> {
+        const LONGEST: usize = 1023 - 100; // what follows in them
+        let fits = |folder: &PathBuf| folder.to_str().is_some_and(|name| name.len() <= LONGEST);
+        let unfit = [&self.cache, &self.data].into_iter().find(|folder| !fits(folder))?;
+        Some(format!("{} is not UTF-8, or too long a name", unfit.display()))
+    }
+
     /// The disks that keep the VMs' homes: the only thing here that can't be made again.
     pub fn home_path(&self, name: &VmName) -> PathBuf {
         self.data.join("homes").join(format!("{name}.img"))

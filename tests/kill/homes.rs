@@ -24,7 +24,7 @@ pub fn rows(table: &mut Table) {
     ];
     for (what, name) in &names {
         table.row(&format!("HOME: {what}"), 1, |_| {
-            let lab = Lab::with_home(name);
+            let lab = Lab::with_home(name).starting("auto");
             let mut launcher = lab.launch();
             launcher.is_ready();
             openssh_finds_the_keys(&lab);

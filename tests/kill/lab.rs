@@ -88,8 +88,12 @@ impl Lab {
     }
 
     /// Its VMs start from a checkpoint, if there is one, and leave one.
-    pub fn instant(mut self) -> Self {
-        self.start = "instant";
+    pub fn instant(self) -> Self {
+        self.starting("instant")
+    }
+
+    pub fn starting(mut self, start: &'static str) -> Self {
+        self.start = start;
         self
     }
 
