@@ -1,31 +1,32 @@
 //! A launch, from a plan to the end of its VM: takes the name, installs the parts, supervises QEMU, and
 //! goes down a rung when one turns out not to bear.
 
-use crate::checkpoint::{self, Checkpoint};
+mod shown;
+mod told;
+mod way;
+
+pub use shown::command_line;
+pub use way::Way;
+
+use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Source};
 use crate::error::{Error, Kind, Result};
 use crate::folders::{self, Folders};
 use crate::host::{Accelerator, HostFacts, Os, Rung};
-use crate::instance::{
-    self, AgentAddress, Files, Home as HomeDisk, Instance, Overlays, Phase, State, TerminalSize,
-};
+use crate::instance::{self, Files, Home as HomeDisk, Instance, Overlays, State};
 use crate::learnt::Learnt;
 use crate::parts::Parts;
 use crate::plan::{self, AgentLink, GpuMode, Home, Patience, VmSpec, Window};
-use crate::qemu::{self, Agent, CREDENTIALS, Channel, Channels, Paths, RootDisk};
+use crate::qemu::{self, Agent, Channel, Channels, Paths, RootDisk};
 use crate::remote;
-use crate::supervise::{
-    self, End, Entry, Failure, From, Launch, Limits, Rungs, Signals, Stage, Status, Tails,
-};
+use crate::supervise::{self, End, Failure, Launch, Limits, Rungs, Signals, Status, Tails};
 use crate::vfio;
 use anyhow::Context;
-use std::ffi::OsStr;
 use std::fmt::Write;
-use std::fs;
-use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+use told::Told;
+use way::entry;
 
 /// What is launched, and what is known before.
 pub struct Request<'a> {
@@ -152,199 +153,6 @@ fn hold_gpu(spec: &VmSpec) -> Result<Option<vfio::os::Held>> {
     (!is_bound).then(|| vfio::os::hold(&passed.handover)).transpose()
 }
 
-/// Shows how the launch goes, and tells it to other commands.
-struct Told<'a> {
-    shown: Box<dyn Status>,
-    instance: &'a Instance,
-    launched: Instant,
-    state: State,
-    /// What runs in this terminal once the session is there, and whose end is the VM's.
-    shell: Option<Command>,
-    signals: Signals,
-    learnt: Learnt,
-    /// What did not bear in this launch.
-    fallen: Vec<(Rung, String)>,
-    window: Window,
-    way: Way,
-}
-
-impl Told<'_> {
-    fn starts(&mut self, spec: &VmSpec, way: Way) {
-        self.way = way;
-        self.window = spec.window.value;
-        self.state.runs_on(spec.accelerator.value, spec.gpu.value);
-        self.state.channel = match agent(spec) {
-            Agent::Vsock { cid } => Some(AgentAddress::Vsock(cid)),
-            Agent::Loopback => None,
-        };
-        self.instance.tell(&self.state);
-    }
-
-    /// The launch came up on the rungs that are left. Where no window came up at all the session was at fault, not
-    /// OpenGL or a toolkit; and a context id that is taken says nothing about the next.
-    fn learn(&mut self) {
-        let worth = |rung: &Rung| match rung {
-            Rung::Accelerator(_) => true,
-            Rung::Gl | Rung::Window(_) => self.window != Window::None,
-            // The one that failed is gone.
-            Rung::Vsock | Rung::Checkpoint => false,
-        };
-        let lessons: Vec<_> = self.fallen.iter().filter(|(rung, _)| worth(rung)).collect();
-        if lessons.is_empty() {
-            return;
-        }
-        if let Err(e) = self.learnt.learn(lessons.iter().map(|(rung, because)| (*rung, because.as_str()))) {
-            tracing::warn!("the next start will try {} again: {e:#}", lessons[0].0);
-        }
-    }
-
-    fn open_shell(&mut self) {
-        let Some(mut shell) = self.shell.take() else { return };
-        let signals = self.signals.clone();
-        std::thread::spawn(move || {
-            if let Err(e) = shell.status() {
-                tracing::error!("can't start {}: {e}", shell.get_program().display());
-            }
-            signals.raise();
-        });
-    }
-}
-
-impl Status for Told<'_> {
-    fn stage(&mut self, stage: Stage, elapsed: Duration) {
-        self.shown.stage(stage, elapsed);
-        if stage == Stage::Ready {
-            // Not `elapsed`, which begins anew with each rung.
-            self.state.is_ready_after(self.launched.elapsed());
-            self.instance.tell(&self.state);
-            self.instance.drop_guest_keys();
-            self.learn();
-            self.open_shell();
-        }
-    }
-
-    fn reachable(&mut self, port: u16) {
-        self.state.channel = Some(AgentAddress::Port(port));
-        self.instance.tell(&self.state);
-    }
-
-    fn terminal_size(&mut self, columns: u16, rows: u16) {
-        self.state.terminal = Some(TerminalSize { columns, rows });
-        self.instance.tell(&self.state);
-    }
-
-    fn saved(&mut self) {
-        self.way.publish();
-        self.learn();
-    }
-
-    fn ending(&mut self) {
-        self.state.state = Phase::Stopping;
-        self.instance.tell(&self.state);
-    }
-
-    fn tick(&mut self, elapsed: Duration) {
-        self.shown.tick(elapsed);
-    }
-
-    fn say(&mut self, sentence: &str) {
-        self.shown.say(sentence);
-    }
-
-    fn done(&mut self) {
-        self.shown.done();
-    }
-}
-
-/// What a start has to do with a checkpoint.
-pub enum Way {
-    Boot,
-    /// One is made. It lies with the launch's overlay until it is whole.
-    Save {
-        checkpoint: Checkpoint,
-        files: checkpoint::Files,
-        published: Option<JoinHandle<Result<()>>>,
-    },
-    Restore {
-        checkpoint: Checkpoint,
-        files: checkpoint::Files,
-    },
-}
-
-impl Way {
-    pub fn new(checkpoint: Option<Checkpoint>, folders: &Folders) -> Self {
-        let Some(checkpoint) = checkpoint else { return Self::Boot };
-        match checkpoint.find() {
-            Some(files) => Self::Restore { checkpoint, files },
-            None => {
-                let files = checkpoint::Files::in_folder(&folders.overlay_path().join("checkpoint"));
-                Self::Save { checkpoint, files, published: None }
-            }
-        }
-    }
-
-    fn begin(&self, rootfs: &Path) -> Result<()> {
-        if let Self::Save { files, .. } = self { files.begin(rootfs) } else { Ok(()) }
-    }
-
-    pub fn root_disk(&self) -> RootDisk {
-        match self {
-            Self::Boot => RootDisk::Image,
-            Self::Save { files, .. } => RootDisk::ToSave(files.disk.clone()),
-            Self::Restore { files, .. } => RootDisk::Saved(files.disk.clone()),
-        }
-    }
-
-    fn start(&self) -> Option<From> {
-        match self {
-            Self::Boot => None,
-            Self::Save { files, .. } => Some(From::Boot {
-                memory: files.memory.clone(),
-                overlay: files.folder.with_extension("overlay"),
-            }),
-            Self::Restore { files, .. } => Some(From::Saved { memory: files.memory.clone() }),
-        }
-    }
-
-    /// Beside the VM, which goes on: it takes as long as the disk does.
-    fn publish(&mut self) {
-        let Self::Save { checkpoint, files, published } = self else { return };
-        let (checkpoint, folder) = (checkpoint.clone(), files.folder.clone());
-        *published = Some(std::thread::spawn(move || checkpoint.publish(&folder)));
-    }
-
-    /// Waits for what [`Self::publish`] has begun.
-    fn finish(&mut self) -> Result<()> {
-        let Self::Save { published, .. } = self else { return Ok(()) };
-        let published = published.take().map(JoinHandle::join);
-        published.map_or(Ok(()), |done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    }
-
-    fn checkpoint(&self) -> Option<&Checkpoint> {
-        match self {
-            Self::Boot => None,
-            Self::Save { checkpoint, .. } | Self::Restore { checkpoint, .. } => Some(checkpoint),
-        }
-    }
-}
-
-/// What makes the VM the one of this name.
-fn entry(spec: &VmSpec, paths: &Paths) -> Result<Entry> {
-    let read =
-        |path: &Path| fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()));
-    let credentials = CREDENTIALS.iter().map(|&name| Ok((name.to_owned(), read(&paths.keys.join(name))?)));
-    let home = paths.home.as_ref().map(|path| {
-        let bytes = fs::metadata(path).with_context(|| format!("can't read {}", path.display()))?.len();
-        Ok::<_, Error>(supervise::HomeDisk { path: path.clone(), bytes })
-    });
-    Ok(Entry {
-        host_name: spec.name.to_string(),
-        entropy: instance::entropy(),
-        home: home.transpose()?,
-        credentials: credentials.collect::<Result<_>>()?,
-    })
-}
-
 /// Lets OpenSSH reach this VM, and all; gives the command that opens a shell in this one.
 fn write_ssh_config(spec: &VmSpec, files: &Files, folders: &Folders) -> Result<Command> {
     let executable = std::env::current_exe().context("this program's own path is not known")?;
@@ -460,43 +268,4 @@ fn died(reason: &str, tails: &Tails, files: &Files) -> Error {
     }
     let (console, qemu) = (files.console_log_path(), files.qemu_log_path());
     Error::new(Kind::VmDied, text).hint(format!("all of it: {} and {}", console.display(), qemu.display()))
-}
-
-/// QEMU's command line as a shell would take it.
-pub fn command_line(spec: &VmSpec, paths: &Paths) -> String {
-    let argv = qemu::argv(spec, paths, &channels(spec));
-    let words = std::iter::once(paths.qemu.path.as_os_str()).chain(argv.iter().map(|word| word.as_os_str()));
-    match spec.os {
-        Os::Linux | Os::MacOs => words.map(posix_quoted).collect::<Vec<_>>().join(" "),
-        Os::Windows => format!("& {}", words.map(powershell_quoted).collect::<Vec<_>>().join(" ")),
-    }
-}
-
-fn posix_quoted(word: &OsStr) -> String {
-    let quoted = shlex::bytes::try_quote(word.as_encoded_bytes()).expect("no argument holds a NUL");
-    String::from_utf8_lossy(&quoted).into_owned()
-}
-
-/// Nothing is special between single quotes but the quote, which is written twice (about_Quoting_Rules).
-fn powershell_quoted(word: &OsStr) -> String {
-    let text = word.to_string_lossy();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/\\".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.into_owned();
-    }
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_for_powershell_is_quoted_where_it_has_to_be() {
-        let quoted = |text: &str| powershell_quoted(OsStr::new(text));
-        assert_eq!(quoted(r"C:\a.b\c-d_1"), r"C:\a.b\c-d_1");
-        assert_eq!(quoted(r"C:\it's, odd"), r"'C:\it''s, odd'");
-        assert_eq!(quoted("a$b"), "'a$b'");
-        assert_eq!(quoted(""), "''");
-    }
 }
