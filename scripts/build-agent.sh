@@ -2,9 +2,9 @@
 # Builds the guest's SSH server: OUT/ghostly-agent, manifest.json. Kept in the build cache.
 # Usage: [CARGO=cargo] [ARCH=x86_64|aarch64] scripts/build-agent.sh OUT
 #
-# For this machine's architecture its C library is that of this machine, and has to be no newer than the guest's; the
-# root file system's build runs it once to see. The image changes with its bytes, so they must not depend on the folder
-# it was compiled in.
+# It is one file, linked with musl, so that it runs in any guest. Where rustc has no standard library for musl and none can
+# be built, it takes this machine's C library, which must be no newer than the guest's: the root file system's build runs
+# it once to see. The image changes with its bytes, so they must not depend on the folder it was compiled in.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -15,8 +15,8 @@ need "$cargo" jq
 target=${CARGO_TARGET_DIR:-$REPO/target}/agent
 options=(--profile guest --no-default-features --features agent --bin ghostly-agent --target-dir "$target")
 
-# For this machine. Rust's runtime asks for gcc's unwinder as a shared library: a linker script of that name gives the
-# static one, so that the program needs nothing but the C library.
+# With this machine's C library. Rust's runtime asks for gcc's unwinder as a shared library: a linker script of that name
+# gives the static one, so that the program needs nothing besides.
 compile_here() {
     mkdir -p "$target/static"
     echo 'INPUT(-lgcc_eh -lgcc)' >"$target/static/libgcc_s.so"
@@ -24,30 +24,27 @@ compile_here() {
         "$cargo" build --quiet --locked --manifest-path "$REPO/Cargo.toml" "${options[@]}"
 }
 
-compile_for() {
+build() {
+    local home=${CARGO_HOME:-$HOME/.cargo} platform=$ARCH-unknown-linux-musl version libraries allowed='^$'
+    export RUSTFLAGS="--remap-path-prefix=$REPO=/src --remap-path-prefix=$home=/cargo"
     # shellcheck source=scripts/cross.sh
     . "$REPO/scripts/cross.sh"
-    has_std "$1" || die "$1: $no_std"
-    RUSTFLAGS+=" --remap-path-prefix=$cross_cache=/cross"
-    # The oldest C library that is one file is old enough.
-    cross zigbuild "$1.2.34" "${options[@]}"
-}
-
-build() {
-    local home=${CARGO_HOME:-$HOME/.cargo} platform='' version
-    export RUSTFLAGS="--remap-path-prefix=$REPO=/src --remap-path-prefix=$home=/cargo"
-    if [ "$ARCH" = "$HOST_ARCH" ]; then
+    if has_std "$platform"; then
+        RUSTFLAGS+=" --remap-path-prefix=$cross_cache=/cross"
+        cross zigbuild "$platform" "${options[@]}" >&2
+    elif [ "$ARCH" = "$HOST_ARCH" ]; then
+        say "ghostly-agent gets this machine's C library: for $platform $no_std"
+        platform='' allowed='^lib[cm]\.so|^ld-linux'
         compile_here >&2
     else
-        platform=$ARCH-unknown-linux-gnu
-        compile_for "$platform" >&2
+        die "$platform: $no_std"
     fi
     cp "$target/$platform/guest/ghostly-agent" "$1/"
-    ! "$(tool_prefix)objdump" -p "$1/ghostly-agent" | grep NEEDED | grep -vE 'lib[cm]\.so|ld-linux' ||
-        die "ghostly-agent links more than the C library"
+    libraries=$("$(tool_prefix)objdump" -p "$1/ghostly-agent" | awk '/NEEDED/ {print $2}')
+    ! grep -vE "$allowed" <<<"$libraries" || die "ghostly-agent links libraries that the guest need not have"
     version=$("$cargo" pkgid --manifest-path "$REPO/Cargo.toml" | sed 's/.*[#@]//')
-    jq -n --arg version "$version" --argjson bytes "$(stat -c %s "$1/ghostly-agent")" \
-        '{component: "agent", version: $version, bytes: $bytes}' >"$1/manifest.json"
+    jq -n --arg version "$version" --arg libraries "$libraries" --argjson bytes "$(stat -c %s "$1/ghostly-agent")" \
+        '{component: "agent", version: $version, bytes: $bytes, libraries: [$libraries | splits("\n") | select(. != "")]}' >"$1/manifest.json"
 }
 
 key=$(inputs_key "$REPO/src/agent" "$REPO/src/bin/ghostly-agent.rs" "$REPO/src/lib.rs" "$REPO/Cargo.toml" \

@@ -7,6 +7,7 @@
 
 build_packages=(
     gcc libc6-dev make                          # rustc's linker, the window shim
+    python3-pip                                 # zig, for the agent
     flex bison bc libelf-dev libssl-dev xz-utils python3 cpio kmod rsync # the kernel
     mmdebstrap debian-archive-keyring uidmap e2fsprogs arch-test # the rootfs
     patchelf binutils file zstd jq              # the QEMU bundle
@@ -16,7 +17,6 @@ host_packages=(libgl1 libegl1 libgl1-mesa-dri libgbm1 libx11-6 libwayland-client
 test_packages=(
     shellcheck
     g++                                         # libFuzzer
-    python3-pip                                 # zig, for check-platforms
     wine wine64                                 # the Windows program
     xvfb xauth x11-utils x11-xserver-utils xdotool imagemagick tesseract-ocr # a screen, hands and eyes
     podman buildah                              # make docker-build
@@ -32,7 +32,6 @@ gpu_pack_packages=(squashfs-tools)
 cross_packages=(
     "gcc-${ARCH/_/-}-linux-gnu"                 # the kernel, Mesa's LLVM
     "libc6-dev-$(deb_arch "$ARCH")-cross"
-    python3-pip                                 # zig, for the agent
     qemu-user-static arch-test                  # runs programs of the image while it is built
 )
 

@@ -1,52 +1,91 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2016 # sourced by scripts/bench.sh
 # Goal 7: how fast the terminal swallows text. The peer is the same terminal in the same compositor, from the same image,
-# on the host's X server. Needs root, for the image's files as a root folder.
-lines='yes "$(printf "%099d" 0)" | head -c 100000000'
-# What is typed: the file is shown, and the time from the first byte to the next prompt noted.
-show='s=$EPOCHREALTIME; cat /tmp/big; echo $((${EPOCHREALTIME/./} - ${s/./})) >/tmp/took'
+# on the host's X server. Both are there all the time, and one at a time is typed in. Needs root, for the image's files as
+# a root folder.
+vtebench=0.3.1 scene_seconds=${SCENE_SECONDS:-5} size=1024x768
+# Its scenes are scripts beside its source.
+make_vtebench() {
+    cargo install --quiet --locked --root "$1" --target-dir "$1/target" "vtebench@$vtebench" >&2
+    cp -r "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/vtebench-"$vtebench"/benchmarks "$1/"
+    rm -rf "$1/target"
+    echo '{}' >"$1/manifest.json"
+}
 
-type_line() { DISPLAY=:$display xdotool type --delay 20 "$1"$'\n'; }
-# await COMMAND...: until it prints something.
-await() {
-    local text
-    for ((i = 0; i < 1200; i++)); do
-        text=$("$@" 2>/dev/null) && [ -n "$text" ] && { took=$(awk -v us="$text" 'BEGIN {printf "%.1f", us / 1000}') && return; }
-        sleep 0.5
+# A side is the guest or the host: where its window is, and how a file of its /tmp is read and removed.
+window_of_guest() { xdotool search --onlyvisible --name VirtualGhost; }
+window_of_host() { xdotool search --onlyvisible --name wlroots; }
+on_guest() { in_vm show -- "$@"; }
+on_host() { chroot "$root" "$@"; }
+
+# type_in SIDE LINE: and waits until the line has written /tmp/done, to which $answer is set.
+type_in() {
+    local i
+    "on_$1" rm -f /tmp/done
+    DISPLAY=:$display "window_of_$1" | tail -n1 | DISPLAY=:$display xargs xdotool windowfocus
+    DISPLAY=:$display xdotool type --delay 20 "$2"$'\n'
+    for ((i = 0; i < 600; i++)); do
+        answer=$("on_$1" cat /tmp/done 2>/dev/null) && [ -n "$answer" ] && return
+        sleep 1
     done
-    die "no answer to: $*"
+    die "the $1's terminal never ended: $2"
 }
 
-in_guest() {
-    start_vm show --ephemeral --gl on
-    in_vm show -- sh -c "$lines >/tmp/big"
-    DISPLAY=:$display xdotool search --onlyvisible --name VirtualGhost windowfocus
-    type_line "$show"
-    await in_vm show -- cat /tmp/took
-    stop_vm show
-}
-
-on_host() {
-    local pid
-    rm -f "$root/tmp/took"
+start_on_host() {
     # The mount is this process's and its children's alone.
     unshare --mount sh -c 'mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"' "$root" \
         env DISPLAY=":$display" XDG_RUNTIME_DIR=/tmp HOME=/tmp WLR_BACKENDS=x11 WLR_RENDERER_ALLOW_SOFTWARE=1 LANG=C.UTF-8 \
         LIBGL_ALWAYS_SOFTWARE=true XDG_CONFIG_DIRS=/usr/lib/virtualghost/xdg cage -d -- "$terminal" >"$work/host.said" 2>&1 &
-    pid=$!
+    host_pid=$!
     sleep 5
-    DISPLAY=:$display xdotool search --onlyvisible --name wlroots windowfocus || die "no terminal on the host: $(tail -n3 "$work/host.said")"
-    type_line "$show"
-    await cat "$root/tmp/took"
-    kill "$pid"
-    wait "$pid" 2>/dev/null || true
+    DISPLAY=:$display window_of_host >/dev/null || die "no terminal on the host: $(tail -n3 "$work/host.said")"
+}
+
+# From the first byte to the next prompt.
+show() {
+    type_in "$1" 's=$EPOCHREALTIME; cat /tmp/big; echo $((${EPOCHREALTIME/./} - ${s/./})) >/tmp/done'
+    took=$(awk -v us="$answer" 'BEGIN {printf "%.1f", us / 1000}')
+}
+show_in_guest() { show guest; }
+show_on_host() { show host; }
+
+# scenes SIDE: all of vtebench's, each for some seconds, into $work/SIDE.dat: a line of names, then a line of each run's
+# milliseconds per MiB.
+scenes() {
+    type_in "$1" "/tmp/bin/vtebench --silent --max-secs $scene_seconds -b /tmp/benchmarks --dat /tmp/dat; echo status \$? >/tmp/done"
+    [ "$answer" = "status 0" ] || die "vtebench on the $1: $answer"
+    "on_$1" cat /tmp/dat >"$work/$1.dat"
+}
+# column SIDE NUMBER
+column() { awk -v n="$2" 'NR > 1 && $n ~ /^[0-9]/ {print $n}' "$work/$1.dat"; }
+scene_rows() {
+    local names=() i text host_text median host_median
+    read -r -a names < <(tr -d '"' <"$work/guest.dat")
+    for ((i = 1; i <= ${#names[@]}; i++)); do
+        # shellcheck disable=SC2046 # numbers
+        IFS=$'\t' read -r median text < <(summary $(column guest "$i"))
+        # shellcheck disable=SC2046
+        IFS=$'\t' read -r host_median host_text < <(summary $(column host "$i"))
+        printf '| vtebench, %s, for 1 MiB | %s ms | %s ms | %s | |\n' "${names[i - 1]}" "$text" "$host_text" \
+            "$(awk -v a="$median" -v b="$host_median" 'BEGIN {printf "%.3g", a / b}')"
+    done
 }
 
 [ "$(id -u)" = 0 ] || die "the peer needs root"
 terminal=$(jq -r .terminal "$REPO/assets/build/rootfs/manifest.json")
+cached bench-vtebench "$(inputs_key "=$vtebench $(cargo --version)")" "$work/vtebench" make_vtebench
 root=$work/root
 mkdir "$root"
 (cd "$root" && debugfs -R 'rdump / .' "$REPO/assets/build/rootfs/rootfs.img" >/dev/null 2>&1)
-sh -c "$lines" >"$root/tmp/big"
+yes "$(printf '%099d' 0)" | head -c 100000000 >"$work/big" || true # yes is killed
+cp -r "$work/big" "$work/vtebench/bin" "$work/vtebench/benchmarks" "$root/tmp/"
 unpack
+start_on_host
+start_vm show --ephemeral --gl on --size "$size"
+tar -C "$root/tmp" -c big bin benchmarks | in_vm show -- tar -C /tmp -x
 head_of_table "text in the terminal"
-compare "\`cat\` of 100 MB ($terminal)" "" in_guest "the same on the host, llvmpipe" on_host
+compare "\`cat\` of 100 MB ($terminal)" "" show_in_guest "the same on the host, llvmpipe" show_on_host
+scenes guest
+scenes host
+scene_rows
+stop_vm show
+kill "$host_pid"

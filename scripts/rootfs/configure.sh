@@ -11,7 +11,7 @@ configure() {
 
     install -m755 "$AGENT" "$root/usr/lib/virtualghost/ghostly-agent"
     chroot "$root" /usr/lib/virtualghost/ghostly-agent --version >/dev/null ||
-        die "ghostly-agent does not run in the guest: this machine's C library is newer; build on an older distribution (Debian 12 or 13)"
+        die "ghostly-agent does not run in the guest (scripts/build-agent.sh says with which C library it is linked)"
 
     [ -x "$terminals/$terminal" ] || die "no start script for the terminal $terminal in assets/guest/usr/lib/virtualghost/terminals"
     ln -s "terminals/$terminal" "$root/usr/lib/virtualghost/terminal"

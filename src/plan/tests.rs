@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::Layer;
-use crate::host::{GpuPack, HostKeyboard, Rung};
+use crate::host::{GpuPack, HostKeyboard, Os, Rung};
 use crate::vfio::{Class, Facts, Function, Memlock, Node, Privilege, UsbDevice};
 use std::path::Path;
 

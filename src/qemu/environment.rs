@@ -1,6 +1,6 @@
 //! The environment that QEMU gets: a short allow list, so that no secret of the user's shell is in it.
 
-use super::{Paths, sdl_driver};
+use super::{Paths, screen};
 use crate::plan::{VmSpec, Window};
 use std::ffi::{OsStr, OsString};
 
@@ -87,7 +87,7 @@ pub fn environment(
         // For the bundle's window library (assets/qemu/window.c): gtk itself has no option for it.
         ours.push(("VIRTUALGHOST_WINDOW_SIZE", size.as_ref()));
     }
-    if let Some(driver) = sdl_driver(spec) {
+    if let Some(driver) = screen::sdl_driver(spec) {
         ours.push(("SDL_VIDEODRIVER", driver.as_ref()));
     }
     let is_ours = |name: &OsStr| ours.iter().any(|(own, _)| name == *own);

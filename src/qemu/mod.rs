@@ -6,86 +6,21 @@
 
 mod append;
 mod board;
+mod disks;
 mod environment;
 pub mod overlay;
+mod paths;
+mod screen;
 mod switch;
 
 pub use environment::environment;
+pub use paths::{Bundle, Paths, Program, RootDisk};
 pub use switch::Switch;
 
-use crate::config::{Input, RomChoice, UsbAddress};
-use crate::host::{Accelerator, Os, Session};
-use crate::plan::{Backend, GpuMode, Home, Passthrough, Start, VmSpec, Window};
+use crate::host::{Accelerator, Os};
+use crate::plan::{Start, VmSpec};
 use std::ffi::OsString;
 use std::path::PathBuf;
-
-/// Where the parts are, decided by the stages before. All absolute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Paths {
-    pub kernel: PathBuf,
-    pub rootfs: PathBuf,
-    pub qemu: Program,
-    /// A folder on disk for the throw-away overlay.
-    pub overlay_folder: PathBuf,
-    /// The disk that keeps the guest's /home (raw).
-    pub home: Option<PathBuf>,
-    /// The disk with the drivers of physical GPUs (squashfs).
-    pub gpu_pack: Option<PathBuf>,
-    pub root: RootDisk,
-    /// A folder with a file for each of [`CREDENTIALS`].
-    pub keys: PathBuf,
-}
-
-impl Paths {
-    /// The same, each by another name.
-    ///
-    /// # Errors
-    /// One has none.
-    pub fn named<E>(self, name: impl Fn(PathBuf) -> Result<PathBuf, E>) -> Result<Self, E> {
-        let bundle = self.qemu.bundle.map(|bundle| -> Result<_, E> {
-            Ok(Bundle { modules: name(bundle.modules)?, data: name(bundle.data)?, ..bundle })
-        });
-        Ok(Self {
-            kernel: name(self.kernel)?,
-            rootfs: name(self.rootfs)?,
-            qemu: Program { path: name(self.qemu.path)?, bundle: bundle.transpose()? },
-            overlay_folder: name(self.overlay_folder)?,
-            home: self.home.map(&name).transpose()?,
-            gpu_pack: self.gpu_pack.map(&name).transpose()?,
-            root: self.root,
-            keys: name(self.keys)?,
-        })
-    }
-}
-
-/// What the guest's root disk is. `rootfs` is only ever read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RootDisk {
-    /// `rootfs`, under an overlay that is thrown away.
-    Image,
-    /// An overlay ([`overlay::over`]) that is to be part of a checkpoint.
-    ToSave(PathBuf),
-    /// That of a checkpoint, under an overlay that is thrown away.
-    Saved(PathBuf),
-}
-
-/// A qemu-system program and what it is told about its own files; an installed one knows them itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Program {
-    pub path: PathBuf,
-    pub bundle: Option<Bundle>,
-}
-
-/// Folders of the relocatable bundle.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bundle {
-    /// `QEMU_MODULE_DIR`
-    pub modules: PathBuf,
-    /// `-L`
-    pub data: PathBuf,
-    /// The first number of its version, if it tells one.
-    pub major: Option<u32>,
-}
 
 /// How the guest's console and control port reach the launcher.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,11 +63,11 @@ pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> 
     let parts = [
         core(spec, paths, channels),
         control_port(),
-        root_disk(paths),
-        home_disk(spec, paths),
-        gpu_pack_disk(paths),
-        gpu(spec),
-        display(spec),
+        disks::root(paths),
+        disks::home(spec, paths),
+        disks::gpu_pack(paths),
+        screen::gpu(spec),
+        screen::display(spec),
         network(channels.agent),
         agent(channels.agent),
         credentials(spec, paths),
@@ -160,9 +95,9 @@ pub fn machine_identity(spec: &VmSpec) -> String {
         machine(spec, &paths.qemu),
         boot(spec, &paths),
         control_port(),
-        root_disk(&paths),
-        home_disk(spec, &paths),
-        gpu(spec),
+        disks::root(&paths),
+        disks::home(spec, &paths),
+        screen::gpu(spec),
         network(Agent::Loopback),
         entropy_and_memory(),
     ];
@@ -259,167 +194,6 @@ fn control_port() -> Vec<Switch> {
     ]
 }
 
-/// `snapshot=on`: the image is opened read-only, and what the guest writes goes to a temporary file that
-/// has no name any more once it is open. Nothing has to be cleaned up, however QEMU ends. (No other QMP command may copy
-/// such a disk: drive-backup and its like open the image with the flags of the temporary file, and so unlink it.)
-fn root_disk(paths: &Paths) -> Vec<Switch> {
-    let (format, snapshot, image) = match &paths.root {
-        RootDisk::Image => ("raw", "on", &paths.rootfs),
-        RootDisk::ToSave(overlay) => ("qcow2", "off", overlay),
-        RootDisk::Saved(overlay) => ("qcow2", "on", overlay),
-    };
-    vec![
-        Switch::options("-drive")
-            .set("if", "none")
-            .set("id", "root")
-            .set("format", format)
-            .set("snapshot", snapshot)
-            .set("discard", "unmap")
-            .set("file", image),
-        Switch::of("-device", "virtio-blk-pci").set("drive", "root"),
-    ]
-}
-
-/// The guest finds it by its serial number. Space that it no longer uses goes back to the host.
-fn home_disk(spec: &VmSpec, paths: &Paths) -> Vec<Switch> {
-    let device = Switch::of("-device", "virtio-blk-pci").set("drive", "home").set("serial", "home");
-    if spec.start.value == Start::Instant {
-        return if matches!(spec.home, Home::Kept(_)) { nobodys_home(device) } else { Vec::new() };
-    }
-    let Some(home) = &paths.home else { return Vec::new() };
-    vec![
-        Switch::options("-drive")
-            .set("if", "none")
-            .set("id", "home")
-            .set("format", "raw")
-            .set("discard", "unmap")
-            .set("file", home),
-        device,
-    ]
-}
-
-/// The guest finds it by its serial number, and can't write to it.
-fn gpu_pack_disk(paths: &Paths) -> Vec<Switch> {
-    let Some(image) = &paths.gpu_pack else { return Vec::new() };
-    vec![
-        Switch::options("-drive")
-            .set("if", "none")
-            .set("id", "gpu-pack")
-            .set("format", "raw")
-            .set("readonly", "on")
-            .set("file", image),
-        Switch::of("-device", "virtio-blk-pci").set("drive", "gpu-pack").set("serial", "gpu-pack"),
-    ]
-}
-
-/// At a checkpoint the disk holds nothing. The home takes the place of what is behind it once the VM is somebody's.
-fn nobodys_home(device: Switch) -> Vec<Switch> {
-    let node = |driver, name| Switch::options("-blockdev").set("driver", driver).set("node-name", name);
-    vec![
-        node("null-co", "home-none").set("size", "1048576").set("read-zeroes", "on"),
-        node("raw", "home").set("file", "home-none").set("discard", "unmap"),
-        device,
-    ]
-}
-
-fn gpu(spec: &VmSpec) -> Vec<Switch> {
-    let virtual_gpu = |kind| {
-        vec![
-            Switch::of("-device", kind)
-                .set("xres", spec.size.width.to_string())
-                .set("yres", spec.size.height.to_string()),
-            Switch::of("-device", "virtio-keyboard-pci"),
-            Switch::of("-device", "virtio-tablet-pci"),
-        ]
-    };
-    match spec.gpu.value {
-        GpuMode::Virgl => virtual_gpu("virtio-gpu-gl-pci"),
-        GpuMode::Software => virtual_gpu("virtio-gpu-pci"),
-        GpuMode::Passthrough(_) => spec.passthrough.iter().flat_map(passthrough).collect(),
-    }
-}
-
-/// The card's functions stay functions of one device, behind a root port of its own, so that it can be reset.
-fn passthrough(passed: &Passthrough) -> Vec<Switch> {
-    let card = &passed.handover.card;
-    let iommufd = passed.backend.value == Backend::Iommufd;
-    let mut switches: Vec<_> =
-        iommufd.then(|| Switch::of("-object", "iommufd").set("id", "iommufd")).into_iter().collect();
-    switches.push(Switch::of("-device", "pcie-root-port").set("id", "gpu-port").set("chassis", "1"));
-    switches.extend(card.iter().enumerate().map(|(function, address)| {
-        let mut device = Switch::of("-device", "vfio-pci")
-            .set("host", address.to_string())
-            .set("bus", "gpu-port")
-            .set("addr", format!("0.{function}"));
-        if iommufd {
-            device = device.set("iommufd", "iommufd");
-        }
-        if function == 0 && card.len() > 1 {
-            device = device.set("multifunction", "on");
-        }
-        if *address == passed.handover.gpu {
-            device = match &passed.rom {
-                RomChoice::Card => device,
-                RomChoice::None => device.set("rombar", "0"),
-                RomChoice::File(path) => device.set("romfile", path),
-            };
-            if passed.x_vga {
-                device = device.set("x-vga", "on");
-            }
-        }
-        device
-    }));
-    switches.extend(inputs(&passed.inputs));
-    switches
-}
-
-/// By evdev the VM sees virtio devices of its own; both control keys together give all of them back to the host or take
-/// them again (grab_all). A USB device it sees itself, at a controller of the VM's.
-fn inputs(inputs: &[Input]) -> Vec<Switch> {
-    let device = |name: &str| Switch::of("-device", name);
-    let mut switches = Vec::new();
-    if inputs.iter().any(|input| matches!(input, Input::Evdev(_))) {
-        switches.extend(["virtio-keyboard-pci", "virtio-mouse-pci"].map(device));
-    }
-    if inputs.iter().any(|input| matches!(input, Input::Usb(_))) {
-        switches.push(device("qemu-xhci"));
-    }
-    switches.extend(inputs.iter().enumerate().map(|(number, input)| {
-        match input {
-            Input::Evdev(path) => Switch::of("-object", "input-linux")
-                .set("id", format!("input{number}"))
-                .set("evdev", path)
-                .set("grab_all", "on")
-                .set("repeat", "on"),
-            Input::Usb(UsbAddress::Ids { vendor, product }) => device("usb-host")
-                .set("vendorid", format!("{vendor:#06x}"))
-                .set("productid", format!("{product:#06x}")),
-            Input::Usb(UsbAddress::Port { bus, port }) => {
-                device("usb-host").set("hostbus", bus.to_string()).set("hostport", port)
-            }
-        }
-    }));
-    switches
-}
-
-fn display(spec: &VmSpec) -> Vec<Switch> {
-    let gl = if spec.gpu.value == GpuMode::Virgl { "on" } else { "off" };
-    let mut switches = vec![match spec.window.value {
-        Window::Gtk => Switch::of("-display", "gtk")
-            .set("gl", gl)
-            .set("show-tabs", "off")
-            .set("show-menubar", "off")
-            .set("zoom-to-fit", "on"),
-        Window::Sdl => Switch::of("-display", "sdl").set("gl", gl),
-        Window::Cocoa => Switch::of("-display", "cocoa").set("zoom-to-fit", "on"),
-        Window::None => Switch::of("-display", "none"),
-    }];
-    if spec.fullscreen && spec.window.value != Window::None {
-        switches.push(Switch::bare("-full-screen"));
-    }
-    switches
-}
-
 /// User-mode networking: out through the host, and in only to the agent. No boot ROM: the kernel is loaded directly.
 fn network(agent: Agent) -> Vec<Switch> {
     let mut user = Switch::of("-netdev", "user").set("id", "net");
@@ -476,15 +250,6 @@ fn sandbox(spec: &VmSpec) -> Vec<Switch> {
                 .fold(Switch::of("-sandbox", "on"), |sandbox, what| sandbox.set(what, "deny")),
         ],
         Os::MacOs | Os::Windows => Vec::new(),
-    }
-}
-
-/// SDL picks a driver by itself and may pick one that shows nothing; the session is known, so it is told.
-fn sdl_driver(spec: &VmSpec) -> Option<&'static str> {
-    match (&spec.session, spec.window.value) {
-        (Session::X11(_), Window::Sdl) => Some("x11"),
-        (Session::Wayland(_), Window::Sdl) => Some("wayland"),
-        _ => None,
     }
 }
 

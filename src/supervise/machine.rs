@@ -24,7 +24,8 @@
 
 use super::checkpoint::{self, Checkpoint, Progress};
 use super::control::{Entry, Report};
-use super::failure::{self, Failure, Rungs, Symptom};
+use super::failure::{Failure, Rungs, Symptom};
+use super::outcome::{self, Outcome};
 use super::qmp::{Command, Message};
 use super::{End, Exit, Limits, Stage, StopCause, Tails};
 use std::time::{Duration, Instant};
@@ -67,27 +68,6 @@ pub enum Action {
     Saved,
     /// Tell the guest who it is.
     Enter(Entry),
-}
-
-/// Why the VM ends.
-#[derive(Debug, PartialEq, Eq)]
-enum Outcome {
-    PoweredOff,
-    Stopped {
-        by: StopCause,
-        clean: bool,
-    },
-    /// It was only to be saved.
-    Saved,
-    /// The guest's kernel, or so it looks.
-    Panicked,
-    RungFailed {
-        failure: Failure,
-        because: String,
-    },
-    Died {
-        reason: String,
-    },
 }
 
 /// The ladder that ends QEMU.
@@ -203,27 +183,8 @@ impl Machine {
     pub(super) fn end(self, exit: Exit, tails: Tails) -> End {
         let ready = self.stage == Stage::Ready;
         match self.outcome {
-            Some(Outcome::PoweredOff) => End::PoweredOff { session_status: self.session_status },
-            Some(Outcome::Stopped { by, clean }) => End::Stopped { by, clean },
-            Some(Outcome::Saved) => End::Saved,
-            Some(Outcome::RungFailed { failure, because }) => End::RungFailed { failure, because, tails },
-            Some(Outcome::Died { reason }) => End::Died { reason, tails },
-            Some(Outcome::Panicked) => match failure::of_vcpu(&tails.qemu, self.rungs) {
-                Some(because) if !ready => End::RungFailed { failure: Failure::Accelerator, because, tails },
-                _ => End::Died { reason: "the guest's kernel panicked".to_owned(), tails },
-            },
-            None => {
-                let last = tails.qemu.last().map(|line| format!(": {}", failure::said(line)));
-                let reason = format!("QEMU {exit}{}", last.unwrap_or_default());
-                let crash = || Some((self.rungs.suspect(Symptom::Crash)?, reason.clone()));
-                // A QEMU that can't read a saved VM says so and ends.
-                let failed = failure::classify(&tails.qemu, self.rungs)
-                    .or_else(|| (exit.is_crash() || self.rungs.checkpoint).then(crash).flatten());
-                match failed {
-                    Some((failure, because)) if !ready => End::RungFailed { failure, because, tails },
-                    _ => End::Died { reason, tails },
-                }
-            }
+            Some(outcome) => outcome.end(self.rungs, ready, self.session_status, tails),
+            None => outcome::unforeseen(self.rungs, ready, exit, tails),
         }
     }
 
@@ -275,7 +236,7 @@ impl Machine {
             checkpoint::Outcome::Restored(next) => (self.reach(Stage::Services), next),
             checkpoint::Outcome::Saved(next) => (vec![Action::Saved], next),
             checkpoint::Outcome::NotSaved(because, None) => {
-                self.ends_as(died(format!("the VM can't be saved: {because}")));
+                self.ends_as(Outcome::died(format!("the VM can't be saved: {because}")));
                 (vec![], None)
             }
             checkpoint::Outcome::NotSaved(because, next) => {
@@ -306,8 +267,8 @@ impl Machine {
                 failure: Failure::Accelerator,
                 because: "the processor's virtualization stopped at an internal error".to_owned(),
             },
-            "internal-error" => died("QEMU stopped at an internal error"),
-            "io-error" => died("QEMU can't write the VM's disk (is the host's disk full?)"),
+            "internal-error" => Outcome::died("QEMU stopped at an internal error"),
+            "io-error" => Outcome::died("QEMU can't write the VM's disk (is the host's disk full?)"),
             "guest-panicked" => return self.panicked(now),
             "shutdown" => Outcome::PoweredOff,
             _ => return vec![],
@@ -321,13 +282,13 @@ impl Machine {
         match reason {
             "guest-shutdown" => self.powered_off(),
             "guest-reset" if self.stage == Stage::Ready => self.powered_off(),
-            "guest-reset" => self.ends_as(died("the guest reset itself while it booted")),
+            "guest-reset" => self.ends_as(Outcome::died("the guest reset itself while it booted")),
             "guest-panic" => return self.panicked(now),
             "host-ui" | "host-qmp-quit" => {
                 self.ends_as(Outcome::Stopped { by: StopCause::WindowClosed, clean: false });
             }
-            "host-signal" => self.ends_as(died("QEMU was ended by a signal from outside")),
-            other => self.ends_as(died(format!("QEMU shut down ({other})"))),
+            "host-signal" => self.ends_as(Outcome::died("QEMU was ended by a signal from outside")),
+            other => self.ends_as(Outcome::died(format!("QEMU shut down ({other})"))),
         }
         self.climb(Rung::Quit, now)
     }
@@ -380,7 +341,7 @@ impl Machine {
             Some((Rung::Quit, until)) if now >= until => self.climb(Rung::Kill, now),
             Some(_) => vec![],
             None if self.closed_deadline().is_some_and(|at| now >= at) => {
-                self.ends_as(died("QEMU closed its control channel and does not end"));
+                self.ends_as(Outcome::died("QEMU closed its control channel and does not end"));
                 self.climb(Rung::Quit, now)
             }
             None => match self.awaited() {
@@ -425,7 +386,7 @@ impl Machine {
         let suspect = self.rungs.suspect(symptom).filter(|_| self.stage != Stage::Ready);
         self.ends_as(match suspect {
             Some(failure) => Outcome::RungFailed { failure, because },
-            None => died(because),
+            None => Outcome::died(because),
         });
         self.climb(Rung::Quit, now)
     }
@@ -464,10 +425,6 @@ impl Machine {
     }
 }
 
-fn died(reason: impl Into<String>) -> Outcome {
-    Outcome::Died { reason: reason.into() }
-}
-
 #[cfg(test)]
-#[path = "machine_tests.rs"]
+#[path = "machine_tests/mod.rs"]
 mod tests;

@@ -26,6 +26,7 @@ mod control;
 mod failure;
 mod lines;
 mod machine;
+mod outcome;
 mod qmp;
 mod readers;
 mod signals;

@@ -5,7 +5,7 @@
 # FLAVOUR and GHOSTTY as for scripts/build-rootfs.sh.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
-need debugfs e2fsck jq
+need debugfs e2fsck jq readelf
 
 passed=0 failed=0
 # check PROMISE COMMAND...
@@ -70,6 +70,11 @@ overlay_is_inside() {
     done < <(cd "$REPO/assets/guest" && find . -type f -printf '%P\0')
 }
 check "every file of assets/guest is in the image, unchanged" overlay_is_inside
+agent_is_one_file() {
+    content /usr/lib/virtualghost/ghostly-agent >"$tmp/agent"
+    readelf -hld "$tmp/agent" >"$tmp/elf" && ! grep -E 'NEEDED|INTERP' "$tmp/elf"
+}
+check "the agent needs neither library nor loader" agent_is_one_file
 check "the sudo rule has the mode that sudo insists on" has_mode /etc/sudoers.d/ghost 440
 check "/tmp is for everyone" has_mode /tmp 1777
 check "ghost's home is ghost's" owned_by /home/ghost 1000 1000
