@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a relocatable QEMU: a folder with the program, its libraries, modules and firmware, the licences in share/doc,
-# and manifest.json, which says where the program, modules and firmware are.
+# Makes a relocatable QEMU: a folder with the program, its libraries, modules and firmware, share/doc/licences.txt, and
+# manifest.json, which says where the program, modules and firmware are.
 # Usage: [ARCH=x86_64|aarch64] [QEMU=/path/to/qemu-system-ARCH] scripts/package-qemu.sh OUT
 # ARCH is the guest's; QEMU itself is for this machine.
 #
@@ -110,6 +110,18 @@ take_library() {
     fi
 }
 
+# One file for all licences, a heading before each: every start looks whether each file of the bundle is as it was.
+join_licences() {
+    local file doc=$bundle/share/doc
+    (cd "$doc" && find . -type f -print0 | LC_ALL=C sort -z) | while IFS= read -r -d '' file; do
+        printf '\n======== %s\n\n' "${file#./}"
+        cat "$doc/$file"
+    done >"$work/licences"
+    rm -r "$doc"
+    mkdir "$doc"
+    mv "$work/licences" "$doc/licences.txt"
+}
+
 build() {
     local name bundle=$1 work=$1/.work version=
     mkdir -p "$work" "$bundle/$(dirname "$program")" "$bundle/$libraries" "$bundle/$modules_in" "$bundle"/share/{qemu,doc}
@@ -128,6 +140,7 @@ build() {
     done
     closure
     finish
+    join_licences
     rm -r "$work"
     chmod -R u=rwX,go=rX "$bundle"
     chmod 755 "$bundle/$program"

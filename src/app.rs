@@ -3,7 +3,7 @@
 use crate::assets::clean::{self, Cleaned};
 use crate::assets::{self, Blobs, progress};
 use crate::cli::{Cli, Command, ConfigArgs, RunArgs, VmArgs, WarmArgs};
-use crate::config::{Config, Layer, template};
+use crate::config::{Config, GpuChoice, Layer, template};
 use crate::detach;
 use crate::doctor::{self, Patient};
 use crate::error::{Error, Kind, Result};
@@ -111,7 +111,10 @@ impl Planned {
     fn new(args: &VmArgs, name: VmName, ephemeral: bool, blobs: &'static Blobs) -> Result<Self> {
         let folders = Folders::find()?;
         let config = merged_config(&folders, args.layer())?;
-        let probed = host::probe();
+        let mut probed = host::probe();
+        if config.gpu.value != GpuChoice::None {
+            probed = probed.with_pci();
+        }
         let learnt = learnt(&folders, &probed, &config, blobs);
         let mut facts = learnt.apply(probed);
         if let Some(because) = folders.unfit_for_checkpoints() {
@@ -151,7 +154,7 @@ fn doctor(json: bool, forget: bool, blobs: &'static Blobs) -> Result<ExitCode> {
     let config = merged_config(&folders, Layer::default());
     let defaults = Config::merge([]);
     let settings = config.as_ref().unwrap_or(&defaults);
-    let facts = host::probe();
+    let facts = host::probe().with_pci();
     let mut learnt = learnt(&folders, &facts, settings, blobs);
     if forget {
         learnt.forget()?;

@@ -2,8 +2,8 @@
 # Goals 1 and 2: what the launcher costs before QEMU is there.
 
 vg_env=(VIRTUALGHOST_QEMU="$work/stamp-qemu")
-warm() { until_qemu vg --accel tcg --display none; }
-script() { until_qemu bash -c 'exec "$0" -M q35' "$work/stamp-qemu"; }
+warm() { until_qemu become_vg --accel tcg --display none; }
+script() { until_qemu exec bash -c 'exec "$0" -M q35' "$work/stamp-qemu"; }
 dry_run() { timed vg --accel tcg --dry-run; }
 vng_dry_run() { timed env PYTHONPATH="$work/vng" "$work/vng/bin/vng" --dry-run -r "$(assets)/kernel/vmlinux" -- true; }
 
@@ -14,7 +14,7 @@ bytes_read() {
     took=$(awk -v all="$(stat -c %s "$executable")" '{print 100 * $1 / all}' "$work/mapped")
 }
 
-first_run() { rm -rf "$home/.cache" && until_qemu vg --accel tcg --display none; }
+first_run() { rm -rf "$home/.cache" && warm; }
 # The same files, each written and synced.
 copy() { rm -rf "$work/copy" && timed copy_synced; }
 copy_synced() { cp -r --sparse=always "$(assets)" "$work/copy" && find "$work/copy" -type f -print0 | xargs -0 sync; }

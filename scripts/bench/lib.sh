@@ -12,6 +12,7 @@ runs=${RUNS:-5}
 # start_bench: a home of its own, a screen, and a QEMU that only says when it was started.
 start_bench() {
     need cc Xvfb xdotool jq zstd python3
+    unset DISPLAY WAYLAND_DISPLAY "${!XDG_@}" "${!VIRTUALGHOST_@}"
     work=$(mktemp -d)
     home=$work/home
     mkdir "$home"
@@ -26,8 +27,12 @@ start_bench() {
     cc -O2 -static -DSTAMP="\"$work/stamp\"" -o "$work/stamp-qemu" "$work/stamp.c"
 }
 
-# vg ARGUMENT...: the executable, with nothing of the user's.
-vg() { env -i PATH="$PATH" HOME="$home" ${vg_env[@]+"${vg_env[@]}"} "$executable" "$@"; }
+# vg ARGUMENT...: the executable, with nothing of the user's. become_vg: in place of this shell.
+vg() { (become_vg "$@"); }
+become_vg() {
+    export HOME="$home" ${vg_env[@]+"${vg_env[@]}"}
+    exec "$executable" "$@"
+}
 vg_env=()
 
 now() { printf '%s' "${EPOCHREALTIME/./}"; }
@@ -39,14 +44,16 @@ timed() {
     ms_since "$start"
 }
 
-# until_qemu COMMAND...: how long the command takes to start the QEMU that is $work/stamp-qemu.
+# until_qemu COMMAND...: how long the command, which takes this shell's place, is there until it starts the QEMU that is
+# $work/stamp-qemu. The shell's own fork is not measured.
 until_qemu() {
-    local start
     rm -f "$work/stamp"
-    start=$(now)
-    "$@" >"$work/said" 2>&1 || true
+    (
+        now >"$work/start"
+        "$@"
+    ) >"$work/said" 2>&1 || true
     [ -s "$work/stamp" ] || die "QEMU was not started: $(cat "$work/said")"
-    ms_since "$start" "$(cat "$work/stamp")"
+    ms_since "$(cat "$work/start")" "$(cat "$work/stamp")"
 }
 
 # unpack: to the cache, so that the starts after it are warm.
@@ -92,8 +99,7 @@ start_vm() {
     local -n pid=vm_$1
     shift
     start=$(now)
-    exec {said}< <(exec env -i PATH="$PATH" HOME="$home" DISPLAY=":$display" ${vg_env[@]+"${vg_env[@]}"} \
-        "$executable" --accel tcg --name "$name" "$@" 2>&1 </dev/null)
+    exec {said}< <(export DISPLAY=":$display" && become_vg --accel tcg --name "$name" "$@" 2>&1 </dev/null)
     pid=$!
     while IFS= read -r line <&"$said"; do
         echo "$line" >>"$work/$name.said"

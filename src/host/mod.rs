@@ -206,7 +206,7 @@ pub struct HostFacts {
     /// Memory of the machine in MiB, and what of it can be had now; 0 where unknown.
     pub memory_mib: u64,
     pub available_mib: u64,
-    /// The PCI bus, as far as passthrough goes; empty where there is none.
+    /// The PCI bus, as far as passthrough goes; empty where there is none, and where it was not asked for.
     pub pci: vfio::Facts,
     pub gpu_pack: GpuPack,
 }
@@ -218,7 +218,8 @@ pub struct GpuPack {
     pub is_there: bool,
 }
 
-/// Reads what this machine is. Opens a few device nodes, starts nothing, writes nothing.
+/// Reads what this machine is, but for its PCI bus ([`HostFacts::with_pci`]). Opens a few device nodes, starts nothing,
+/// writes nothing.
 pub fn probe() -> HostFacts {
     os::probe()
 }
@@ -241,6 +242,12 @@ fn fingerprint(parts: &[&str]) -> String {
 }
 
 impl HostFacts {
+    /// These facts, and the PCI bus: hundreds of files, and only passthrough is about them.
+    #[must_use]
+    pub fn with_pci(self) -> Self {
+        Self { pci: vfio::os::probe(), ..self }
+    }
+
     /// Whether the hardware accelerator can run a guest of this architecture.
     pub fn acceleration_of(&self, guest: Arch) -> Availability {
         match self.arch {

@@ -135,7 +135,7 @@ old_glibc_will_do() {
 licences_are_there() {
     local package bad=0
     while IFS= read -r package; do
-        [ -n "$(ls -A "$bundle/share/doc/$package" 2>/dev/null)" ] || { echo "$package"; bad=1; }
+        grep -qF "======== $package/" "$bundle/share/doc/licences.txt" || { echo "$package"; bad=1; }
     done < <(jq -r '.packages | keys[]' "$bundle/manifest.json")
     return $bad
 }

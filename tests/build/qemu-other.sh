@@ -60,6 +60,8 @@ manifest() { jq -e "$2" "$work/$1/manifest.json"; }
 logged() { grep -F -- "$1" "$log"; }
 not_there() { [ ! -e "$1" ] && [ ! -L "$1" ]; }
 same() { diff <(printf '%s\n' "$2") <(printf '%s\n' "$1"); }
+# licence BUNDLE FILE: what stands under that heading, without empty lines.
+licence() { awk -v file="$2" '/^======== / {here = $2 == file; next} here && NF' "$work/$1/share/doc/licences.txt"; }
 all_are_dated() { same "$(find "$1" -printf '%T@\n' | sort -u)" "$SOURCE_DATE_EPOCH.0000000000"; }
 
 ### macOS
@@ -190,8 +192,10 @@ macos() {
     check 'macOS: the program has the entitlement, and nothing else has' only_program_is_entitled
     check 'macOS: the signature is verified' logged 'codesign --verify --strict'
     check 'macOS: no firmware for an aarch64 guest' same "$(ls "$work/mac/share/qemu")" ''
-    check 'macOS: licences are there' same "$(cat "$work"/mac/share/doc/{qemu/COPYING,glib/LICENSE.txt,gettext/COPYING})" "$(printf 'GPL\nLGPL\nGPL')"
-    check 'macOS: where none is found, it says so' grep -q 'fat 1.0: its licence is told by' "$work/mac/share/doc/fat/copyright"
+    check 'macOS: licences are there' same "$(for file in qemu/COPYING glib/LICENSE.txt gettext/COPYING; do licence mac "$file"; done)" \
+        "$(printf '%s\n' GPL LGPL GPL)"
+    check 'macOS: where none is found, it says so' same "$(licence mac fat/copyright)" \
+        'fat 1.0: its licence is told by the system that it is from.'
     check 'macOS: every time stamp is fixed' all_are_dated "$work"/cache-mac/qemu/*/bin
     check 'macOS: the second time it is the cache that gives it' bundle mac
     check 'macOS: ... and no tool is called' same "$(grep -c '^install_name_tool' "$log")" 0
@@ -285,7 +289,7 @@ windows() {
     check 'Windows: there is no link' same "$(find "$work/win" -type l)" ''
     check 'Windows: the firmware is there' same "$(ls "$work/win/share/qemu")" \
         "$(printf '%s\n' bios-256k.bin kvmvapic.bin linuxboot_dma.bin pvh.bin)"
-    check 'Windows: licences are there' same "$(cat "$work"/win/share/doc/*/{COPYING,LGPL} 2>/dev/null)" "$(printf 'GPL\nLGPL')"
+    check 'Windows: licences are there' same "$(for file in qemu/COPYING glib2/LGPL; do licence win "mingw-w64-ucrt-x86_64-$file"; done)" "$(printf '%s\n' GPL LGPL)"
     check 'Windows: every time stamp is fixed' all_are_dated "$work"/cache-win/qemu/*/bin
     was=$work/win-before && mv "$work/win" "$was"
     check 'Windows: made twice, ...' again win
