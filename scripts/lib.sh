@@ -178,13 +178,13 @@ dated_tar() {
 }
 
 # mapped_qemu SCRIPT OUT: makes a program that can stand for QEMU and writes to OUT how many bytes of its launcher's
-# executable are in the launcher's memory: what it has read of the file, and up to 64 KiB around each place. (What the
-# kernel reads ahead from the disk beyond that depends on the disk's settings.)
+# constants, which the payload is among, are in the launcher's memory: what it has read of them, and up to 64 KiB around
+# each place. (What the kernel reads ahead from the disk beyond that depends on the disk's settings.)
 mapped_qemu() {
     cat >"$1" <<END
 #!/bin/sh
 exe=\$(readlink /proc/\$PPID/exe)
-awk -v exe="\$exe" '/^[0-9a-f]+-[0-9a-f]+ / {ours = \$NF == exe} /^Rss:/ && ours {sum += \$2} END {print sum * 1024}' /proc/\$PPID/smaps >"$2"
+awk -v exe="\$exe" '/^[0-9a-f]+-[0-9a-f]+ / {ours = \$NF == exe && \$2 == "r--p"} /^Rss:/ && ours {sum += \$2} END {print sum * 1024}' /proc/\$PPID/smaps >"$2"
 END
     chmod +x "$1"
 }

@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2016 # sourced by scripts/bench.sh
-# Goals 3 and 4: a cold boot to the first prompt under TCG, and a start from a checkpoint. The peer is what one gets by following a recipe: Debian's kernel and
-# initrd, systemd as it is installed, logind, and a unit that starts the same compositor and terminal.
+# Goals 3 and 4: a cold boot to the first prompt under TCG, and a start from a checkpoint. A peer is what one gets by
+# following a recipe: Debian's kernel and initrd, systemd as it is installed, logind, and a unit that starts the same
+# compositor and terminal.
 
 to_prompt() { start_vm bench --ephemeral "$@" && stop_vm bench; }
 with_virgl() { to_prompt --gl on; }
@@ -9,21 +10,28 @@ without_window() { to_prompt --display none --start boot; }
 instant() { to_prompt --gl off --start instant; }
 instant_without_window() { to_prompt --display none --start instant; }
 
-# bare_qemu WORD ARGUMENT...: the same QEMU on the same machine type; ended when its serial port has said WORD. $took.
+# until_word WORD COMMAND...: ended, with all that it started, when it has said WORD. $took.
+until_word() {
+    local word=$1 start line said
+    shift
+    start=$(now)
+    exec {said}< <(exec setsid "$@" 2>&1 </dev/null)
+    local pid=$!
+    while IFS= read -r line <&"$said"; do case $line in *"$word"*) break ;; esac; done
+    ms_since "$start"
+    kill -KILL -- "-$pid" 2>/dev/null || true
+    while [ -e "/proc/$pid" ]; do sleep 0.05; done
+    exec {said}<&-
+    [[ ${line:-} = *"$word"* ]] || die "$1 never said $word"
+}
+
+# bare_qemu WORD ARGUMENT...: the same QEMU on the same machine type.
 bare_qemu() {
-    local word=$1 start line bundle port
+    local word=$1 bundle
     shift
     bundle=$(assets)/qemu
-    start=$(now)
-    exec {port}< <(exec env DISPLAY=":$display" QEMU_MODULE_DIR="$bundle/lib/qemu" "$bundle/bin/qemu-system-x86_64" -L "$bundle/share/qemu" \
-        -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 2048 -nodefaults -serial stdio -no-reboot "$@" 2>&1 </dev/null)
-    local pid=$!
-    while IFS= read -r line <&"$port"; do case $line in *"$word"*) break ;; esac; done
-    ms_since "$start"
-    kill -KILL "$pid" 2>/dev/null || true
-    while [ -e "/proc/$pid" ]; do sleep 0.05; done
-    exec {port}<&-
-    [[ ${line:-} = *"$word"* ]] || die "a bare QEMU never said $word"
+    until_word "$word" env DISPLAY=":$display" QEMU_MODULE_DIR="$bundle/lib/qemu" "$bundle/bin/qemu-system-x86_64" -L "$bundle/share/qemu" \
+        -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 2048 -nodefaults -serial stdio -no-reboot "$@"
 }
 kernel_alone() { bare_qemu 'Unable to mount root' -display none -kernel "$(assets)/kernel/vmlinux" -append 'console=ttyS0 panic=-1'; }
 recipe() {
@@ -33,6 +41,23 @@ recipe() {
 }
 recipe_virgl() { recipe gtk,gl=on virtio-gpu-gl-pci; }
 recipe_software() { recipe gtk virtio-gpu-pci; }
+
+# virtme-ng with the same kernel, and the image's files as a folder: it has an init of its own in place of systemd, and
+# no user but root.
+virtme_script='mkdir -p -m 700 /run/u
+export SEATD_VTBOUND=0 XDG_RUNTIME_DIR=/run/u HOME=/root LANG=C.UTF-8 WLR_RENDERER_ALLOW_SOFTWARE=1
+export PROMPT_COMMAND="echo prompt-is-there >/dev/ttyS0"
+seatd &
+while [ ! -S /run/seatd.sock ]; do sleep 0.05; done
+exec cage -- foot bash -i'
+virtme_ng() {
+    local bundle
+    bundle=$(assets)/qemu
+    until_word prompt-is-there env DISPLAY=":$display" QEMU_MODULE_DIR="$bundle/lib/qemu" PATH="$work/vng/bin:$PATH" PYTHONPATH="$work/vng" \
+        vng --run "$(assets)/kernel/vmlinux" --root "$work/root" --disable-kvm --disable-microvm --force-9p --verbose \
+        --cpus 2 --memory 2G --qemu "$bundle/bin/qemu-system-x86_64" --exec "$virtme_script" \
+        --qemu-opts="-nodefaults -L $bundle/share/qemu -display gtk,gl=on -device virtio-gpu-gl-pci -device virtio-keyboard-pci -device virtio-tablet-pci"
+}
 
 make_recipe() {
     local out=$1 root=$1/root apt_opts
@@ -73,6 +98,10 @@ unpack
 cached bench-recipe "$(inputs_key "$REPO/scripts/bench/boot.sh")" "$work/recipe" make_recipe
 head_of_table "cold boot under TCG"
 compare "to the prompt, virgl" "at most 8 s; at most 0.4" with_virgl "the recipe" recipe_virgl
+if fetch_vng && [ "$(jq -r .terminal "$REPO/assets/build/rootfs/manifest.json")" = foot ]; then
+    image_as_folder "$work/root"
+    compare "to the prompt, virgl" "no slower" with_virgl "virtme-ng, the same kernel and image" virtme_ng
+fi
 compare "to the prompt, software rendering" "" in_software "the recipe" recipe_software
 compare "to SSH, no window" "" without_window "the kernel alone, to its panic" kernel_alone
 vg_env=(DISPLAY=":$display")

@@ -5,7 +5,7 @@ vg_env=(VIRTUALGHOST_QEMU="$work/stamp-qemu")
 warm() { until_qemu become_vg --accel tcg --display none; }
 script() { until_qemu exec bash -c 'exec "$0" -M q35' "$work/stamp-qemu"; }
 dry_run() { timed vg --accel tcg --dry-run; }
-vng_dry_run() { timed env PYTHONPATH="$work/vng" "$work/vng/bin/vng" --dry-run -r "$(assets)/kernel/vmlinux" -- true; }
+vng_dry_run() { timed env PATH="$work/vng/bin:$PATH" PYTHONPATH="$work/vng" vng --dry-run -r "$(assets)/kernel/vmlinux" -- true; }
 
 mapped_qemu "$work/mapped-qemu" "$work/mapped"
 bytes_read() {
@@ -24,12 +24,12 @@ untar_synced() { zstd -d -q -c "$work/assets.tar.zst" | tar -C "$work/untar" -xS
 unpack
 head_of_table "the launcher"
 compare "warm start: process start to QEMU's execve" "at most 5 ms" warm "bash that starts QEMU" script
-if python3 -m pip -q install --target "$work/vng" virtme-ng 2>/dev/null; then
+if fetch_vng; then
     compare "plan only (\`--dry-run\`)" "" dry_run "virtme-ng, \`vng --dry-run\`" vng_dry_run
 else
     figure "plan only (\`--dry-run\`)" "" ms dry_run
 fi
-figure "share of the executable's file that a warm start reads, the launcher's own code with it" "blob: under 1 %" % bytes_read
+figure "share of the blob that a warm start reads, the launcher's constants counted with it" "under 1 %" % bytes_read
 compare "first run: empty cache to QEMU's execve" "at most 1.2" first_run "\`cp\` of the same files, each synced" copy
 tar -C "$(assets)" -cSf - . | zstd -9 -T0 -q -o "$work/assets.tar.zst"
 compare "first run" "at most 0.5" first_run "\`zstd -d \\| tar x\`, each file synced" untar

@@ -12,6 +12,7 @@ runs=${RUNS:-5}
 # start_bench: a home of its own, a screen, and a QEMU that only says when it was started.
 start_bench() {
     need cc Xvfb xdotool jq zstd python3
+    # shellcheck disable=SC2031 # they are nobody's subshell's
     unset DISPLAY WAYLAND_DISPLAY "${!XDG_@}" "${!VIRTUALGHOST_@}"
     work=$(mktemp -d)
     home=$work/home
@@ -40,7 +41,7 @@ ms_since() { took=$(awk -v us="$((${2:-$(now)} - $1))" 'BEGIN {printf "%.2f", us
 timed() {
     local start
     start=$(now)
-    "$@" >/dev/null 2>&1
+    "$@" >"$work/said" 2>&1 || die "$*: $(tail -n3 "$work/said")"
     ms_since "$start"
 }
 
@@ -124,6 +125,15 @@ qemu_of() {
 
 in_vm() { vg exec "$@"; }
 assets() { echo "$home"/.cache/virtualghost/assets/*; }
+
+# fetch_vng: virtme-ng to $work/vng; fails where it can't be had.
+fetch_vng() { [ -d "$work/vng" ] || python3 -m pip --quiet --disable-pip-version-check install --root-user-action=ignore --target "$work/vng" virtme-ng; }
+
+# image_as_folder FOLDER: the files of the root filesystem that was built.
+image_as_folder() {
+    mkdir "$1"
+    (cd "$1" && debugfs -R 'rdump / .' "$REPO/assets/build/rootfs/rootfs.img" >/dev/null 2>&1)
+}
 
 # write_table GROUP FILE: into README.md between <!-- bench:GROUP --> and <!-- /bench:GROUP -->.
 write_table() {

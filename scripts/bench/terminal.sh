@@ -74,8 +74,7 @@ scene_rows() {
 terminal=$(jq -r .terminal "$REPO/assets/build/rootfs/manifest.json")
 cached bench-vtebench "$(inputs_key "=$vtebench $(cargo --version)")" "$work/vtebench" make_vtebench
 root=$work/root
-mkdir "$root"
-(cd "$root" && debugfs -R 'rdump / .' "$REPO/assets/build/rootfs/rootfs.img" >/dev/null 2>&1)
+image_as_folder "$root"
 yes "$(printf '%099d' 0)" | head -c 100000000 >"$work/big" || true # yes is killed
 cp -r "$work/big" "$work/vtebench/bin" "$work/vtebench/benchmarks" "$root/tmp/"
 unpack

@@ -5,15 +5,13 @@ use super::error::{AssetError, At, Result};
 use super::manifest::{Chunk, is_hole};
 use super::payload::{Member, Payload};
 use super::progress::Progress;
-use super::{os, parallel, stamp};
+use super::{os, parallel, stamp, write_out};
 use crate::fault::{self, Point};
 use crate::folders::os::rename;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver};
-use std::{iter, thread};
+use std::path::Path;
 
 /// Left free on the disk beyond the files themselves: their metadata, and room for the run's overlay to begin.
 const MARGIN: u64 = 64 << 20;
@@ -51,22 +49,12 @@ fn fill(payload: &Payload, folder: &Path, progress: &dyn Progress) -> Result<()>
         create(&path, member.size).at("make", &path)?;
     }
     let chunks: Vec<_> = members.iter().flat_map(|m| m.chunks.iter().map(move |chunk| (m, chunk))).collect();
-    let (written, to_sync) = mpsc::channel();
-    thread::scope(|scope| {
-        let syncing = scope.spawn(|| sync_meanwhile(to_sync));
-        let unpacked = parallel::map(&chunks, |(member, chunk)| {
-            let path = folder.join(&member.path);
-            write(&path, chunk, &member.read(chunk)?).at("write", &path)?;
-            progress.advance(chunk.length);
-            fault::point(Point::AfterChunk);
-            if member.chunks.len() > 1 {
-                // Nobody listens any more if a sync has failed; that ends it all below.
-                let _ = written.send(path);
-            }
-            Ok(())
-        });
-        drop(written);
-        syncing.join().expect("it does not panic").and(unpacked)
+    parallel::map(&chunks, |(member, chunk)| {
+        let path = folder.join(&member.path);
+        write(&path, chunk, &member.read(chunk)?).at("write", &path)?;
+        progress.advance(chunk.length);
+        fault::point(Point::AfterChunk);
+        Ok(())
     })?;
     parallel::map(&members, |member| {
         let path = folder.join(&member.path);
@@ -74,16 +62,6 @@ fn fill(payload: &Payload, folder: &Path, progress: &dyn Progress) -> Result<()>
     })?;
     stamp::write(folder, &members)?;
     folders.iter().try_for_each(|folder| os::sync_folder(folder).at("write", folder))
-}
-
-/// Brings large files to the disk while the rest is unpacked: it would all be waited for at the end otherwise.
-fn sync_meanwhile(written: Receiver<PathBuf>) -> Result<()> {
-    while let Ok(first) = written.recv() {
-        for path in BTreeSet::from_iter(iter::once(first).chain(written.try_iter())) {
-            File::options().write(true).open(&path).and_then(|file| file.sync_data()).at("write", &path)?;
-        }
-    }
-    Ok(())
 }
 
 /// A new file that is one hole, in folders for the user alone.
@@ -100,6 +78,7 @@ fn write(path: &Path, chunk: &Chunk, bytes: &[u8]) -> io::Result<()> {
             file.write_all(block)?;
         }
     }
+    write_out::begin(&file, chunk.offset, chunk.length);
     Ok(())
 }
 

@@ -28,15 +28,15 @@ at_most() {
 warm_start # unpacks
 warm_start strace -f -qq -o "$work/trace"
 sed -n '/execve("\/bin\/true"/q; / resumed>/d; / +++ \| --- /d; p' "$work/trace" >"$work/calls"
-at_most "system calls" 1050 "$(wc -l <"$work/calls")"
-at_most "files opened" 100 "$(grep -cE ' open(at)?\(.* = [0-9]+$' "$work/calls")"
+at_most "system calls" 450 "$(wc -l <"$work/calls")"
+at_most "files opened" 36 "$(grep -cE ' open(at)?\(.* = [0-9]+$' "$work/calls")"
 at_most "processes and threads" 2 "$(grep -cE ' (clone3?|v?fork)\(' "$work/calls")"
-at_most "bytes read" 34000 "$(sed -nE 's/.* p?read(64|v)?\(.* = ([0-9]+)$/\2/p' "$work/calls" | awk '{sum += $1} END {print sum + 0}')"
+at_most "bytes read" 17500 "$(sed -nE 's/.* p?read(64|v)?\(.* = ([0-9]+)$/\2/p' "$work/calls" | awk '{sum += $1} END {print sum + 0}')"
 
-# The payload stays on the disk: what is read is the launcher's own code and data, 4 MB, and less than a hundredth of the rest.
+# The payload stays on the disk: what is read are the launcher's own constants, and of the rest less than a hundredth.
 mapped_qemu "$work/qemu" "$work/mapped"
 warm_start VIRTUALGHOST_QEMU="$work/qemu"
-at_most "bytes of the executable in memory" 5000000 "$(<"$work/mapped")"
+at_most "bytes of the executable's constants in memory" 850000 "$(<"$work/mapped")"
 
 # From 2021 on; built on Debian 12 it is. (The QEMU in it takes Debian 12's own: tests/build/qemu-bundle.sh.)
 starts_with_glibc() {
