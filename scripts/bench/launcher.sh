@@ -5,7 +5,7 @@ vg_env=(VIRTUALGHOST_QEMU="$work/stamp-qemu")
 warm() { until_qemu become_vg --accel tcg --display none; }
 script() { until_qemu exec bash -c 'exec "$0" -M q35' "$work/stamp-qemu"; }
 dry_run() { timed vg --accel tcg --dry-run; }
-vng_dry_run() { timed env PATH="$work/vng/bin:$PATH" PYTHONPATH="$work/vng" vng --dry-run -r "$(assets)/kernel/vmlinux" -- true; }
+vng_dry_run() { timed env PATH="$work/vng/bin:$PATH" PYTHONPATH="$work/vng" vng --dry-run --qemu "$(assets)/qemu/bin/qemu-system-x86_64" -r "$(assets)/kernel/vmlinux" -- true; }
 
 mapped_qemu "$work/mapped-qemu" "$work/mapped"
 bytes_read() {
@@ -14,14 +14,16 @@ bytes_read() {
     took=$(awk -v all="$(stat -c %s "$executable")" '{print 100 * $1 / all}' "$work/mapped")
 }
 
-first_run() { rm -rf "$home/.cache" && warm; }
+# What was removed before is not the run's own work.
+first_run() { rm -rf "$home/.cache" && sync && warm; }
 # The same files, each written and synced.
-copy() { rm -rf "$work/copy" && timed copy_synced; }
+copy() { rm -rf "$work/copy" && sync && timed copy_synced; }
 copy_synced() { cp -r --sparse=always "$(assets)" "$work/copy" && find "$work/copy" -type f -print0 | xargs -0 sync; }
-untar() { rm -rf "$work/untar" && mkdir "$work/untar" && timed untar_synced; }
+untar() { rm -rf "$work/untar" && mkdir "$work/untar" && sync && timed untar_synced; }
 untar_synced() { zstd -d -q -c "$work/assets.tar.zst" | tar -C "$work/untar" -xS && find "$work/untar" -type f -print0 | xargs -0 sync; }
 
 unpack
+sync
 head_of_table "the launcher"
 compare "warm start: process start to QEMU's execve" "at most 5 ms" warm "bash that starts QEMU" script
 if fetch_vng; then
