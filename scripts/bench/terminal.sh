@@ -12,8 +12,9 @@ make_vtebench() {
 }
 
 # A side is the guest or the host: where its window is, and how a file of its /tmp is read and removed.
-window_of_guest() { xdotool search --onlyvisible --name VirtualGhost; }
-window_of_host() { xdotool search --onlyvisible --name wlroots; }
+window_of_guest() { xdotool search --onlyvisible --name VirtualGhost | tail -n1; }
+# The one that has no name.
+window_of_host() { xwininfo -root -children | awk -v size="$size" '/\(has no name\): \(\)/ && index($0, size) {print $1}'; }
 on_guest() { in_vm show -- "$@"; }
 on_host() { chroot "$root" "$@"; }
 
@@ -21,8 +22,8 @@ on_host() { chroot "$root" "$@"; }
 type_in() {
     local i
     "on_$1" rm -f /tmp/done
-    DISPLAY=:$display "window_of_$1" | tail -n1 | DISPLAY=:$display xargs xdotool windowfocus
-    DISPLAY=:$display xdotool type --delay 20 "$2"$'\n'
+    xdotool windowfocus "$("window_of_$1")"
+    xdotool type --delay 20 "$2"$'\n'
     for ((i = 0; i < 600; i++)); do
         answer=$("on_$1" cat /tmp/done 2>/dev/null) && [ -n "$answer" ] && return
         sleep 1
@@ -33,11 +34,11 @@ type_in() {
 start_on_host() {
     # The mount is this process's and its children's alone.
     unshare --mount sh -c 'mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"' "$root" \
-        env DISPLAY=":$display" XDG_RUNTIME_DIR=/tmp HOME=/tmp WLR_BACKENDS=x11 WLR_RENDERER_ALLOW_SOFTWARE=1 LANG=C.UTF-8 \
+        env XDG_RUNTIME_DIR=/tmp HOME=/tmp WLR_BACKENDS=x11 WLR_RENDERER_ALLOW_SOFTWARE=1 LANG=C.UTF-8 \
         LIBGL_ALWAYS_SOFTWARE=true XDG_CONFIG_DIRS=/usr/lib/virtualghost/xdg cage -d -- "$terminal" >"$work/host.said" 2>&1 &
     host_pid=$!
     sleep 5
-    DISPLAY=:$display window_of_host >/dev/null || die "no terminal on the host: $(tail -n3 "$work/host.said")"
+    [ -n "$(window_of_host)" ] || die "no terminal on the host: $(tail -n3 "$work/host.said")"
 }
 
 # From the first byte to the next prompt.
@@ -78,6 +79,7 @@ image_as_folder "$root"
 yes "$(printf '%099d' 0)" | head -c 100000000 >"$work/big" || true # yes is killed
 cp -r "$work/big" "$work/vtebench/bin" "$work/vtebench/benchmarks" "$root/tmp/"
 unpack
+export DISPLAY=:$display
 start_on_host
 start_vm show --ephemeral --gl on --size "$size"
 tar -C "$root/tmp" -c big bin benchmarks | in_vm show -- tar -C /tmp -x
