@@ -26,7 +26,7 @@ pub fn probe() -> HostFacts {
         keyboard: None,
         memory_mib: sysctl("hw.memsize").and_then(|bytes| bytes.parse::<u64>().ok()).map_or(0, |b| b >> 20),
         available_mib: 0,
-        pci: vfio::Facts::default(),
+        pci: crate::vfio::Facts::default(),
         gpu_pack: super::GpuPack::default(),
     }
 }

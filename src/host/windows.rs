@@ -31,7 +31,7 @@ pub fn probe() -> HostFacts {
         keyboard: None,
         memory_mib,
         available_mib,
-        pci: vfio::Facts::default(),
+        pci: crate::vfio::Facts::default(),
         gpu_pack: super::GpuPack::default(),
     }
 }
