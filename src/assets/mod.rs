@@ -42,10 +42,6 @@ mod manifest;
 #[cfg_attr(unix, path = "os/unix.rs")]
 #[cfg_attr(windows, path = "os/windows.rs")]
 mod os;
-/// Writing that goes on meanwhile.
-#[cfg_attr(target_os = "linux", path = "write_out/linux.rs")]
-#[cfg_attr(not(target_os = "linux"), path = "write_out/none.rs")]
-mod write_out;
 pub mod own;
 #[cfg(test)]
 mod pack;
@@ -55,6 +51,10 @@ pub mod progress;
 mod stamp;
 #[cfg(test)]
 mod tests;
+/// Writing that goes on meanwhile.
+#[cfg_attr(target_os = "linux", path = "write_out/linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "write_out/none.rs")]
+mod write_out;
 
 /// What the fuzz targets reach besides.
 #[cfg(fuzzing)]
