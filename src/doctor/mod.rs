@@ -6,7 +6,8 @@
 
 mod checks;
 #[cfg_attr(target_os = "linux", path = "os/linux.rs")]
-#[cfg_attr(not(target_os = "linux"), path = "os/other.rs")]
+#[cfg_attr(target_os = "macos", path = "os/macos.rs")]
+#[cfg_attr(windows, path = "os/windows.rs")]
 mod os;
 mod trial;
 
@@ -150,7 +151,7 @@ pub fn examine(patient: &Patient) -> Report {
     }
     findings.push(checks::vsock(&facts.vsock));
     findings.extend(os::screen(&facts.session, &facts.gl));
-    findings.extend(os::nvidia(Path::new("/")));
+    findings.extend(os::peculiarities(Path::new("/"))); // what only this system has
     findings.extend(checks::passthrough(facts));
     findings.push(checks::ssh(remote::check_client()));
     findings.extend(leftovers(&folders.cache_path()));

@@ -10,6 +10,7 @@ use crate::parts::Parts;
 use crate::plan::{Choice, VmSpec};
 use crate::qemu;
 use crate::supervise::{self, End, Launch, Limits, Rungs, Signals, Stage, Status};
+use std::path::Path;
 use std::time::Duration;
 
 /// The best accelerator, and TCG where that fails.
@@ -35,7 +36,7 @@ pub fn accelerators(facts: &HostFacts, spec: &VmSpec, parts: &Parts, folders: &F
                     State::Limited,
                     format!("{best} runs no guest: {because}; {slow}"),
                 )
-                .fix(advice(facts.os)),
+                .fix(advice(facts.os, &parts.paths(spec, folders).qemu.path)),
             ),
         },
     }
@@ -54,13 +55,18 @@ pub fn accelerators(facts: &HostFacts, spec: &VmSpec, parts: &Parts, folders: &F
     findings
 }
 
-fn advice(os: Os) -> &'static str {
+fn advice(os: Os, qemu: &Path) -> String {
     match os {
         Os::Linux => {
             "in a VM: nested virtualization has to be on in its host; else look into `dmesg | grep -i kvm`"
+                .to_owned()
         }
-        Os::MacOs => "sign the executable with the entitlement com.apple.security.hypervisor",
-        Os::Windows => "switch the Windows Hypervisor Platform on, and other hypervisors off",
+        Os::MacOs => format!(
+            "codesign --display --entitlements - '{}' has to show com.apple.security.hypervisor; `make package-qemu` on a Mac \
+             signs it so",
+            qemu.display()
+        ),
+        Os::Windows => "switch the Windows Hypervisor Platform on, and other hypervisors off".to_owned(),
     }
 }
 

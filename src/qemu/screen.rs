@@ -94,7 +94,10 @@ pub fn display(spec: &VmSpec) -> Vec<Switch> {
             .set("show-menubar", "off")
             .set("zoom-to-fit", "on"),
         Window::Sdl => Switch::of("-display", "sdl").set("gl", gl),
-        Window::Cocoa => Switch::of("-display", "cocoa").set("zoom-to-fit", "on"),
+        // The command key stays the Mac's: Cmd-Tab and Cmd-Q are nothing that the guest should see half of.
+        Window::Cocoa => {
+            Switch::of("-display", "cocoa").set("zoom-to-fit", "on").set("left-command-key", "off")
+        }
         Window::None => Switch::of("-display", "none"),
     }];
     if spec.fullscreen && spec.window.value != Window::None {

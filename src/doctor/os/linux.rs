@@ -172,7 +172,7 @@ fn gl_strings() -> Result<(String, String), String> {
 
 /// NVIDIA's own driver makes its nodes with a set-uid helper when a program first asks, and QEMU's sandbox starts no
 /// helper; and its window on Wayland needs mode setting by the kernel. `root` is /.
-pub fn nvidia(root: &Path) -> Vec<Finding> {
+pub fn peculiarities(root: &Path) -> Vec<Finding> {
     let Ok(version) = fs::read_to_string(root.join("proc/driver/nvidia/version")) else { return Vec::new() };
     let version = version.lines().next().unwrap_or_default().trim_start_matches("NVRM version:").trim();
     if !root.join("dev/nvidiactl").exists() || !root.join("dev/nvidia0").exists() {
@@ -219,13 +219,13 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        assert_eq!(nvidia(root.path()), []);
+        assert_eq!(peculiarities(root.path()), []);
         write("proc/driver/nvidia/version", "NVRM version: NVIDIA UNIX x86_64 Kernel Module 550.1\nGCC\n");
-        assert!(nvidia(root.path())[0].fix.as_ref().unwrap().contains("nvidia-modprobe"));
+        assert!(peculiarities(root.path())[0].fix.as_ref().unwrap().contains("nvidia-modprobe"));
         write("dev/nvidiactl", "");
         write("dev/nvidia0", "");
-        assert!(nvidia(root.path())[0].fix.as_ref().unwrap().contains("modeset=1"));
+        assert!(peculiarities(root.path())[0].fix.as_ref().unwrap().contains("modeset=1"));
         write("sys/module/nvidia_drm/parameters/modeset", "Y\n");
-        assert_eq!(nvidia(root.path())[0].state, State::Ok);
+        assert_eq!(peculiarities(root.path())[0].state, State::Ok);
     }
 }

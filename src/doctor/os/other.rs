@@ -14,10 +14,6 @@ pub fn screen(_: &Session, gl: &Availability) -> Vec<Finding> {
     }]
 }
 
-pub fn nvidia(_: &Path) -> Vec<Finding> {
-    Vec::new()
-}
-
 /// There is no such mount.
 pub fn is_noexec(_: &Path) -> bool {
     false
