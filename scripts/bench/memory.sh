@@ -31,6 +31,14 @@ idle_cpu() {
     sleep "$seconds"
     took=$(awk -v ticks=$(($(ticks) - before)) -v hz="$(getconf CLK_TCK)" -v s="$seconds" 'BEGIN {print 100 * ticks / hz / s}')
 }
+# How often one of QEMU's threads has something to do.
+switches() { awk '/^voluntary_ctxt_switches:/ {sum += $2} END {print sum}' "/proc/$(qemu_of idle)"/task/*/status; }
+wake_ups() {
+    local before
+    before=$(switches)
+    sleep "$seconds"
+    took=$(awk -v n=$(($(switches) - before)) -v s="$seconds" 'BEGIN {print n / s}')
+}
 
 unpack
 start_vm idle --ephemeral --gl on
@@ -43,4 +51,5 @@ figure "... 10 s after these were freed" "" MiB use_and_free
 figure "QEMU's memory besides" "" MiB qemu_overhead
 figure "the launcher's memory" "" MiB launcher_memory
 figure "of one core, over $seconds s" "KVM: at most 1 %" % idle_cpu
+figure "QEMU's threads wake up, over $seconds s" "" "times a second" wake_ups
 stop_vm idle
