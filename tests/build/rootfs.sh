@@ -126,8 +126,9 @@ if [ "$(jq -r .flavour "$manifest")" = debian ]; then
     }
     check "every package's copyright file is kept" licences_kept
     mesas_llvm_only() {
-        in_image "ls -p /usr/lib/x86_64-linux-gnu" | cut -d/ -f6 | grep -E '^lib(LLVM|z3)' >"$tmp/llvm"
-        [ "$(<"$tmp/llvm")" = libLLVM-mesa.so ] && content /usr/lib/x86_64-linux-gnu/libLLVM-mesa.so >"$tmp/llvm" &&
+        local libraries=/usr/lib/$ARCH-linux-gnu
+        in_image "ls -p $libraries" | cut -d/ -f6 | grep -E '^lib(LLVM|z3)' >"$tmp/llvm"
+        [ "$(<"$tmp/llvm")" = libLLVM-mesa.so ] && content $libraries/libLLVM-mesa.so >"$tmp/llvm" &&
             readelf -d "$tmp/llvm" | grep -q 'SONAME.*libLLVM-mesa.so'
     }
     check "of LLVM there is what Mesa uses" mesas_llvm_only
