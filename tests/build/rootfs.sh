@@ -128,7 +128,7 @@ if [ "$(jq -r .flavour "$manifest")" = debian ]; then
     mesas_llvm_only() {
         local libraries=/usr/lib/$ARCH-linux-gnu
         in_image "ls -p $libraries" | cut -d/ -f6 | grep -E '^lib(LLVM|z3)' >"$tmp/llvm"
-        [ "$(<"$tmp/llvm")" = libLLVM-mesa.so ] && content $libraries/libLLVM-mesa.so >"$tmp/llvm" &&
+        [ "$(<"$tmp/llvm")" = libLLVM-mesa.so ] && content "$libraries/libLLVM-mesa.so" >"$tmp/llvm" &&
             readelf -d "$tmp/llvm" | grep -q 'SONAME.*libLLVM-mesa.so'
     }
     check "of LLVM there is what Mesa uses" mesas_llvm_only
