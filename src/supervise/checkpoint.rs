@@ -20,6 +20,10 @@ use std::path::{Path, PathBuf};
 const HOME: &str = "home";
 const HOME_FILE: &str = "home-file";
 
+/// How QEMU refuses to let a VM run whose state is written: it has told so a moment before it sees to the rest. Asked
+/// again, it has (qmp_cont of monitor/qmp-cmds.c).
+const NOT_YET: &str = "not finalized yet";
+
 /// What is to happen at the checkpoint. Each path is UTF-8: QMP has no others.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
@@ -104,6 +108,9 @@ impl Progress {
             // It has begun.
             Message::Done(Step::Save | Step::Restore) => None,
             Message::Done(done) if *done == step => Some(self.next()),
+            Message::Refused(Step::Resume, why) if step == Step::Resume && why.contains(NOT_YET) => {
+                self.current().map(Outcome::Next)
+            }
             Message::Refused(refused, why) if *refused == step => Some(self.failed(why)),
             Message::Migration(status) if matches!(step, Step::Save | Step::Restore) => match status.as_str()
             {

@@ -131,6 +131,22 @@ fn join(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+/// [`release`], and after each pause again if something is left: a driver may refuse a device that was in use a moment
+/// ago, and take it a moment later.
+///
+/// # Errors
+/// What is left after the last time.
+pub fn release_again(root: &Root, entry: &Entry, writer: &mut dyn Writer, pauses: &[Duration]) -> Result<()> {
+    for &pause in pauses {
+        match release(root, entry, writer) {
+            Ok(()) => return Ok(()),
+            Err(left) => tracing::warn!("once more in {} s: {left}", pause.as_secs()),
+        }
+        std::thread::sleep(pause);
+    }
+    release(root, entry, writer)
+}
+
 /// Gives back what an entry says. What can't be given back stays in the journal.
 ///
 /// # Errors

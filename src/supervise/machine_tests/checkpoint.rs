@@ -52,6 +52,25 @@ fn a_guest_at_its_checkpoint_is_saved_and_then_told_who_it_is() {
     assert_eq!(play.on(Event::Control(Report::SessionReady)), [Action::Stage(Stage::Ready)]);
 }
 
+fn is_resume(action: &Action) -> bool {
+    matches!(action, Action::Send(Command::Step(Step::Resume, _)))
+}
+
+#[test]
+fn a_vm_that_may_not_run_yet_is_let_run_again() {
+    let (mut play, mut actions) = at_checkpoint(Some(Entry { home: None, ..entry() }));
+    while let Some(&Action::Send(Command::Step(step, _))) = actions.last().filter(|last| !is_resume(last)) {
+        actions = play.on(Event::Qmp(match step {
+            Step::Save => Message::Migration("completed".into()),
+            _ => Message::Done(step),
+        }));
+    }
+    assert!(is_resume(actions.last().unwrap()), "{actions:?}");
+    let again = play.on(Event::Qmp(Message::Refused(Step::Resume, "Migration is not finalized yet".into())));
+    assert!(is_resume(&again[0]), "{again:?}");
+    assert!(matches!(play.on(Event::Qmp(Message::Done(Step::Resume)))[..], [Action::Enter(_)]));
+}
+
 #[test]
 fn a_vm_that_is_only_to_be_saved_ends_then_and_fails_if_it_was_not() {
     let (mut play, actions) = at_checkpoint(None);

@@ -136,6 +136,9 @@ pub fn release(gpu: Option<PciAddress>) -> Result<Vec<PciAddress>> {
     free.iter().map(|entry| give_back(entry, KILLED_QEMUS_END).map(|()| entry.gpu)).collect()
 }
 
+/// How long a driver that refuses its device is given, time after time.
+const REFUSED: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)];
+
 /// Waits that long for programs to let go of it.
 fn give_back(entry: &Entry, patience: Duration) -> Result<()> {
     let until = Instant::now() + patience;
@@ -147,7 +150,7 @@ fn give_back(entry: &Entry, patience: Duration) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    transaction::release(&Root::system(), entry, &mut ChildWriter)
+    transaction::release_again(&Root::system(), entry, &mut ChildWriter, &REFUSED)
         .map_err(|cause| Error::from(cause).hint(HOW_TO_GIVE_BACK))
 }
 

@@ -4,11 +4,12 @@ mod machines;
 mod tree;
 
 use super::journal::{Entry, Journal, Standing};
-use super::transaction::{BindError, bind, release};
+use super::transaction::{BindError, bind, release, release_again};
 use super::*;
 use machines::{INTEL, NVIDIA};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 use tree::{Fate, Kernel, Tree};
 
 /// Every GPU of every machine: what is decided, why, what to do, and what would change its driver.
@@ -195,6 +196,17 @@ fn a_write_that_hangs_leaves_the_journal() {
         release(&tree.root(), entry, &mut Kernel::new(&tree)).unwrap();
         assert_eq!(tree.state(), before, "hung at write {n}");
     }
+}
+
+#[test]
+fn a_driver_that_refuses_its_device_is_asked_again() {
+    let tree = machine();
+    let before = tree.state();
+    bind(&tree.root(), &handover(&tree), true, &mut Kernel::new(&tree)).unwrap();
+    let [entry] = &entries(&tree)[..] else { panic!() };
+    let mut kernel = Kernel::with_fate(&tree, 0, Fate::Refused);
+    release_again(&tree.root(), entry, &mut kernel, &[Duration::ZERO]).unwrap();
+    assert_eq!(tree.state(), before);
 }
 
 #[test]
