@@ -131,32 +131,24 @@ fn join(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// [`release`], and after each pause again if something is left: a driver may refuse a device that was in use a moment
-/// ago, and take it a moment later.
-///
-/// # Errors
-/// What is left after the last time.
-pub fn release_again(root: &Root, entry: &Entry, writer: &mut dyn Writer, pauses: &[Duration]) -> Result<()> {
-    for &pause in pauses {
-        match release(root, entry, writer) {
-            Ok(()) => return Ok(()),
-            Err(left) => tracing::warn!("once more in {} s: {left}", pause.as_secs()),
-        }
-        std::thread::sleep(pause);
-    }
-    release(root, entry, writer)
-}
-
-/// Gives back what an entry says. What can't be given back stays in the journal.
+/// Gives back what an entry says. What can't be given back stays in the journal. After each pause it is tried again: a
+/// driver may refuse a device that was in use a moment ago, and take it a moment later. A write that hangs is not tried again.
 ///
 /// # Errors
 /// What is left, in one sentence.
-pub fn release(root: &Root, entry: &Entry, writer: &mut dyn Writer) -> Result<()> {
+pub fn release(root: &Root, entry: &Entry, writer: &mut dyn Writer, pauses: &[Duration]) -> Result<()> {
     let journal = Journal::new(root);
     let _alone = journal.lock()?;
     // After a boot nothing is as it was written down.
     if entry.standing(&journal.boot_id()) != Standing::Past {
-        let left = restore(root, &entry.devices, writer);
+        let mut left = restore(root, &entry.devices, writer);
+        for &pause in pauses {
+            if left.is_empty() || left.iter().any(|problem| problem.hung) {
+                break;
+            }
+            std::thread::sleep(pause);
+            left = restore(root, &entry.devices, writer);
+        }
         if !left.is_empty() {
             anyhow::bail!("{} was not given back: {}", entry.gpu, join(&left));
         }

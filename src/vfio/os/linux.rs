@@ -150,7 +150,7 @@ fn give_back(entry: &Entry, patience: Duration) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    transaction::release_again(&Root::system(), entry, &mut ChildWriter, &REFUSED)
+    transaction::release(&Root::system(), entry, &mut ChildWriter, &REFUSED)
         .map_err(|cause| Error::from(cause).hint(HOW_TO_GIVE_BACK))
 }
 

@@ -4,7 +4,8 @@ mod machines;
 mod tree;
 
 use super::journal::{Entry, Journal, Standing};
-use super::transaction::{BindError, bind, release, release_again};
+use super::sysfs::Root;
+use super::transaction::{self, BindError, Writer, bind};
 use super::*;
 use machines::{INTEL, NVIDIA};
 use std::fmt::Write as _;
@@ -198,6 +199,11 @@ fn a_write_that_hangs_leaves_the_journal() {
     }
 }
 
+/// Once.
+fn release(root: &Root, entry: &Entry, writer: &mut dyn Writer) -> anyhow::Result<()> {
+    transaction::release(root, entry, writer, &[])
+}
+
 #[test]
 fn a_driver_that_refuses_its_device_is_asked_again() {
     let tree = machine();
@@ -205,8 +211,11 @@ fn a_driver_that_refuses_its_device_is_asked_again() {
     bind(&tree.root(), &handover(&tree), true, &mut Kernel::new(&tree)).unwrap();
     let [entry] = &entries(&tree)[..] else { panic!() };
     let mut kernel = Kernel::with_fate(&tree, 0, Fate::Refused);
-    release_again(&tree.root(), entry, &mut kernel, &[Duration::ZERO]).unwrap();
+    transaction::release(&tree.root(), entry, &mut kernel, &[Duration::ZERO]).unwrap();
     assert_eq!(tree.state(), before);
+    bind(&tree.root(), &handover(&tree), true, &mut Kernel::new(&tree)).unwrap();
+    let mut hanging = Kernel::with_fate(&tree, 0, Fate::Hung);
+    transaction::release(&tree.root(), entry, &mut hanging, &[Duration::ZERO]).unwrap_err();
 }
 
 #[test]
