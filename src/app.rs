@@ -15,6 +15,7 @@ use crate::learnt::Learnt;
 use crate::parts::{self, Parts};
 use crate::plan::{self, Home, VmSpec};
 use crate::remote;
+use crate::supervise;
 use crate::units::VmName;
 use anyhow::Context;
 use clap::Parser;
@@ -48,6 +49,9 @@ pub fn main(blobs: &'static Blobs) -> ExitCode {
         Some(Command::Proxy { name }) => vms::proxy(name),
         Some(Command::Doctor { json, forget }) => doctor(*json, *forget, blobs),
         Some(Command::Gl) => Ok(doctor::print_gl()),
+        Some(Command::Guard { launcher, qemu }) => {
+            supervise::guard(*launcher, *qemu).map(|()| ExitCode::SUCCESS)
+        }
         Some(Command::Gpu(command)) => gpu::run(command),
         Some(Command::Clean { dry_run }) => clean(*dry_run),
     };

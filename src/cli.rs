@@ -123,6 +123,9 @@ pub enum Command {
     /// Print OpenGL's renderer and version (for doctor, which starts this)
     #[command(hide = true)]
     Gl,
+    /// Kill a process, QEMU, when another one, its launcher, ends (for a launch on macOS, which starts this)
+    #[command(hide = true)]
+    Guard { launcher: i32, qemu: i32 },
     /// See, hand over and take back physical GPUs (VFIO, Linux)
     #[command(subcommand)]
     Gpu(GpuCommand),

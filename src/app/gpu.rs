@@ -44,6 +44,7 @@ pub fn recover(command: Option<&Command>) {
             Command::Gpu(GpuCommand::Keep { .. } | GpuCommand::Write { .. } | GpuCommand::Release { .. })
                 | Command::Proxy { .. }
                 | Command::Gl
+                | Command::Guard { .. }
         )
     );
     if !is_part {

@@ -52,6 +52,7 @@ pub mod fuzzing {
 pub use checkpoint::{Checkpoint, From};
 pub use control::{Entry, HomeDisk};
 pub use failure::{Failure, Rungs};
+pub use os::guard;
 pub use signals::Signals;
 pub use status::{Status, for_stderr};
 

@@ -2,6 +2,7 @@
 
 pub use super::unix::{Ends, Links, exit, is_crash, on_stop_request, share, signal_name, terminate};
 
+use crate::error::{Error, Result};
 use nix::sys::{prctl, signal::Signal};
 use nix::unistd::getppid;
 use std::io;
@@ -32,4 +33,12 @@ impl Guard {
     pub fn new(_: &Child) -> io::Result<Self> {
         Ok(Self)
     }
+}
+
+/// What macOS needs.
+///
+/// # Errors
+/// Always: here QEMU ends with the launcher without it.
+pub fn guard(_: i32, _: i32) -> Result<()> {
+    Err(Error::bad_input("only macOS has a process that guards QEMU"))
 }

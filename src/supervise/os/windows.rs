@@ -1,5 +1,6 @@
 //! Windows: named pipes that QEMU makes, a job object that ends QEMU with the launcher, console events.
 
+use crate::error::{Error, Result};
 use crate::qemu::{Channel, Channels};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -153,6 +154,14 @@ impl Guard {
     pub fn new(_: &Child) -> io::Result<Self> {
         Ok(Self)
     }
+}
+
+/// What macOS needs.
+///
+/// # Errors
+/// Always: here QEMU ends with the launcher without it.
+pub fn guard(_: i32, _: i32) -> Result<()> {
+    Err(Error::bad_input("only macOS has a process that guards QEMU"))
 }
 
 /// There is no SIGTERM.
