@@ -132,7 +132,8 @@ fn join(problems: &[Problem]) -> String {
 }
 
 /// Gives back what an entry says. What can't be given back stays in the journal. After each pause it is tried again: a
-/// driver may refuse a device that was in use a moment ago, and take it a moment later. A write that hangs is not tried again.
+/// device that was in use a moment ago may be refused (the kernel lets no other driver into an IOMMU group that VFIO
+/// still has) and be taken a moment later. A write that hangs is not tried again.
 ///
 /// # Errors
 /// What is left, in one sentence.

@@ -143,9 +143,9 @@ const REFUSED: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), 
 fn give_back(entry: &Entry, patience: Duration) -> Result<()> {
     let until = Instant::now() + patience;
     let functions: Vec<_> = entry.devices.iter().map(|device| device.address).collect();
-    while let Some(pid) = nodes::user(&functions) {
+    while let Some(user) = nodes::user(&functions) {
         if Instant::now() >= until {
-            return Err(Error::bad_input(format!("{} is still open in process {pid}", entry.gpu))
+            return Err(Error::bad_input(format!("{} is still open in {user}", entry.gpu))
                 .hint(format!("end that process, then {HOW_TO_GIVE_BACK}")));
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -3,7 +3,10 @@
 use crate::units::PciAddress;
 use crate::vfio::sysfs::{self, Root};
 use nix::unistd::{Uid, User, chown};
-use std::fs;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::Path;
 
 /// Whoever asked sudo gets the nodes; they are gone again with the binding.
 pub fn grant(functions: &[PciAddress]) {
@@ -16,8 +19,9 @@ pub fn grant(functions: &[PciAddress]) {
     }
 }
 
-/// A process that has one of the nodes open: to take the driver away would be to wait for its end.
-pub fn user(functions: &[PciAddress]) -> Option<u32> {
+/// Who has one of the nodes open: to take the driver away would be to wait for its end, and until then the kernel refuses
+/// the group's functions to all other drivers.
+pub fn user(functions: &[PciAddress]) -> Option<UsedBy> {
     let nodes: Vec<_> =
         functions.iter().flat_map(|&function| sysfs::nodes(&Root::system(), function)).collect();
     let has_open = |pid: u32| {
@@ -25,5 +29,28 @@ pub fn user(functions: &[PciAddress]) -> Option<u32> {
         descriptors.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|target| nodes.contains(&target))
     };
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(|&pid| has_open(pid))
+    let process =
+        processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(|&pid| has_open(pid));
+    process.map(UsedBy::Process).or_else(|| nodes.iter().any(|node| is_held(node)).then_some(UsedBy::Ending))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsedBy {
+    Process(u32),
+    /// A process that is being ended has no descriptors any more, but the kernel has not closed its files yet.
+    Ending,
+}
+
+impl fmt::Display for UsedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(pid) => write!(f, "process {pid}"),
+            Self::Ending => f.write_str("a process that is ending"),
+        }
+    }
+}
+
+/// A group can be opened once (the kernel's drivers/vfio/group.c: EBUSY).
+fn is_held(node: &Path) -> bool {
+    File::options().read(true).write(true).open(node).is_err_and(|e| e.kind() == ErrorKind::ResourceBusy)
 }
