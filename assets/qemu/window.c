@@ -1,6 +1,6 @@
 /*
- * What QEMU's window lacks, without a change to QEMU: a first size, a name, and a close button that powers the
- * guest off. package-qemu.sh makes this the first library that QEMU loads, so it stands between QEMU and its
+ * What QEMU's window lacks, without a change to QEMU: a first size, a name, a close button that powers the
+ * guest off, and rest. package-qemu.sh makes this the first library that QEMU loads, so it stands between QEMU and its
  * two toolkits: each function here has the name of one of theirs, is found before it, and calls it.
  *
  * Size: with zoom-to-fit the guest follows the gtk window, and QEMU never sizes that again; but it is born
@@ -12,6 +12,10 @@
  * be noticed from outside. Here the request is taken out of what the toolkits tell, and what QMP's
  * system_powerdown calls is called. QMP then has the event POWERDOWN, and the launcher waits for the guest,
  * with a time limit.
+ *
+ * Rest: 33 times a second, whether anything is drawn or not, QEMU 10's gtk window asks on which monitor it is, as that
+ * one's refresh rate may be another. On X11 each time is two round trips to the server. Here the answer is up to a
+ * second old.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -20,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static void press_power_button(void)
 {
@@ -42,6 +47,29 @@ void gtk_window_resize(void *window, int width, int height)
     if (size)
         sscanf(size, "%dx%d", &width, &height);
     resize(window, width, height);
+}
+
+/* GDK 3: GdkMonitor *(GdkDisplay *, GdkWindow *); the monitor stays GDK's. */
+void *gdk_display_get_monitor_at_window(void *display, void *window)
+{
+    static void *(*get)(void *, void *), *monitor, *of_window;
+    static time_t since;
+    struct timespec now;
+
+    if (!get)
+        get = real("libgdk-3.so.0", "gdk_display_get_monitor_at_window");
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (monitor && window == of_window && now.tv_sec == since)
+        return monitor;
+    since = now.tv_sec;
+    of_window = window;
+    /* Kept, as one that is unplugged is freed by GDK. */
+    void *(*keep)(void *) = real("libgobject-2.0.so.0", "g_object_ref");
+    void (*let_go)(void *) = real("libgobject-2.0.so.0", "g_object_unref");
+    if (monitor)
+        let_go(monitor);
+    monitor = get(display, window);
+    return monitor ? keep(monitor) : NULL;
 }
 
 /* QEMU's own name at the start of the title becomes ours; the VM's name and the hints that follow stay. */

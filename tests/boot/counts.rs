@@ -2,12 +2,17 @@
 //! a change that goes over one either costs too much, or says why and sets a new one.
 
 use crate::vm;
+use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 /// Of systemd's units, started before the first prompt was drawn.
 const UNITS: u32 = 28;
 /// Processes and threads, the kernel's own among them, made before the shell in the terminal.
 const PROCESSES: u32 = 120;
+
+/// Of QEMU's main thread, a second, while nobody does anything: it looks 33 times whether there is something to draw.
+const WAKE_UPS: u32 = 75;
 
 const COUNT: &str = r#"
     drawn=$(date -r /run/user/1000/virtualghost-ready +%s%6N)
@@ -32,4 +37,23 @@ pub fn assert_no_more_than_before(home: &Path) {
              (scripts/boot-chart), or set another limit in tests/boot/counts.rs and say why"
         );
     }
+}
+
+/// Of a QEMU whose guest is at its prompt. On a busy machine there are fewer, never more.
+pub fn assert_rests(qemu: u32) {
+    const SECONDS: u32 = 5;
+    let wake_ups = || {
+        let status = fs::read_to_string(format!("/proc/{qemu}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+        line.trim().parse::<u32>().unwrap()
+    };
+    let before = wake_ups();
+    std::thread::sleep(Duration::from_secs(SECONDS.into()));
+    let a_second = (wake_ups() - before) / SECONDS;
+    println!("at the prompt: {a_second} wake-ups of QEMU's main thread a second");
+    assert!(
+        a_second <= WAKE_UPS,
+        "QEMU's main thread wakes up {a_second} times a second, where {WAKE_UPS} were enough: does it wait for the X \
+         server each time (assets/qemu/window.c)?"
+    );
 }

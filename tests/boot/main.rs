@@ -87,6 +87,7 @@ fn a_terminal_opens_takes_keys_follows_its_window_and_powers_off_at_exit() {
     let offered = ask(&screen, &vm, "virgl", old);
     assert!(offered.contains("4.1") && last_line(&offered) == "less", "{offered}");
 
+    counts::assert_rests(qemus[0]);
     let size_at_first = last_line(&ask(&screen, &vm, "virgl", "stty size")).to_owned();
     screen.resize(900, 600);
     screen.wait_for("resized", "VIRTUAL");
