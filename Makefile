@@ -80,8 +80,8 @@ package-qemu: $(QEMU) ## The relocatable QEMU
 # Where a launch with --gpu looks for it, unless `gpu_pack` says otherwise.
 GPU_PACK ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/virtualghost/gpu-pack
 .PHONY: gpu-pack
-gpu-pack: deps-gpu-pack $(KERNEL) ## Drivers and firmware of physical GPUs for --gpu (GPU_DRIVERS=, GPU_PACK=FOLDER)
-	scripts/build-gpu-pack.sh $(dir $(KERNEL)) '$(GPU_PACK)'
+gpu-pack: deps-gpu-pack $(KERNEL) $(ROOTFS) ## Drivers and firmware of physical GPUs for --gpu (GPU_DRIVERS=, GPU_PACK=FOLDER)
+	scripts/build-gpu-pack.sh $(dir $(KERNEL)) $(dir $(ROOTFS)) '$(GPU_PACK)'
 
 docker-build: $(AGENT) $(SETTINGS) ## Kernel, root filesystem and QEMU in a container (CONTAINER=, FLAVOUR=arch by default)
 	scripts/docker-build.sh $(BUILD)

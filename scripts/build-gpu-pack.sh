@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # Builds a GPU pack: what a VM needs to drive a physical GPU that is handed to it. The guest's kernel with modules, the
 # drivers as such, and the firmware that they ask for, each with its licence.
-# Usage: [GPU_DRIVERS="amdgpu i915 xe nouveau"] scripts/build-gpu-pack.sh KERNEL OUT
+# Usage: [GPU_DRIVERS="amdgpu i915 xe nouveau"] scripts/build-gpu-pack.sh KERNEL ROOTFS OUT
 #   KERNEL  the folder of build-kernel.sh: the pack's kernel is of the same version
+#   ROOTFS  the folder of build-rootfs.sh: what its Mesa lacks for physical GPUs comes along
 #   OUT     gets vmlinux, gpu-pack.img (squashfs), licences/ and manifest.json
 # About an hour on 2 cores with all drivers; GPU_DRIVERS="amdgpu" makes a pack for one make of card, in a third of that.
 #
 # The kernel's configuration is the guest's, with docker/kernel/gpu-pack/common.config and a fragment for each driver.
-# The image has modules/RELEASE (with depmod's indices), firmware/ and licences/. Squashfs compresses it as a whole, so
-# the kernel needs no decompression of modules and firmware.
+# It has an entry of its own in the build cache (gpu-kernel): newer firmware must not cost a kernel.
+# The image has modules/RELEASE (with depmod's indices), firmware/, licences/ and, for a guest of Debian's,
+# debian-SUITE/, whose files the guest links into its root. Squashfs compresses it as a whole, so the kernel needs no
+# decompression of modules and firmware.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=scripts/kernel.sh
@@ -16,6 +19,8 @@
 
 fragments_path=$REPO/docker/kernel/gpu-pack
 firmware_suite=trixie
+# Vulkan, which OpenGL on NVIDIA's cards is made of, and the whole LLVM, which it depends on, and so does OpenGL on AMD's.
+mesa_package=mesa-vulkan-drivers
 
 # firmware_package DRIVER: Debian's package with its firmware; NVIDIA's is what the GSP runs.
 firmware_package() {
@@ -38,59 +43,103 @@ take_firmware() {
     done
 }
 
+# The kernel and its modules.
 build() (
-    local dir=$1 work=$1/work package version release packages=() wanted missing name
-    need apt-get dpkg-deb gcc make flex bison bc xz strip jq modinfo depmod mksquashfs
-    mkdir -p "$work"/{firmware,image/{firmware,licences/linux,modules},root/usr/lib}
+    local dir=$1 work=$1/work package release
+    need apt-get dpkg-deb gcc make flex bison bc xz strip jq depmod
+    mkdir -p "$work/root/usr/lib"
     cd "$work"
     ln -s usr/lib root/lib # depmod looks in either, by its version
     package=$(fetch_kernel "$work/apt" "$kernel_version")
-    version=${package#* }
     configure_kernel "${fragments[@]}"
-    say "building $version with ${drivers[*]} and $(nproc) jobs; this takes a while"
+    say "building ${package#* } with ${drivers[*]} and $(nproc) jobs; this takes a while"
     kernel_make linux -j"$(nproc)" vmlinux modules
     "${tools}strip" -s -o "$dir/vmlinux" linux/vmlinux
     kernel_make linux INSTALL_MOD_PATH="$work/root" INSTALL_MOD_STRIP=1 DEPMOD=true modules_install
     rm -f root/lib/modules/*/{build,source}
     release=$(basename root/lib/modules/*)
     depmod -b "$work/root" "$release"
-    mv "root/lib/modules/$release" image/modules/
-    cp -R linux/COPYING linux/LICENSES image/licences/linux/
+    mv root/usr/lib/modules "$dir/modules"
+    mkdir "$dir/licences"
+    cp -R linux/COPYING linux/LICENSES "$dir/licences/"
+    jq -n --arg package "$package" --arg release "$release" '{component: "gpu-kernel", $package, $release}' >"$dir/manifest.json"
+    cd "$dir"
+    rm -rf "$work"
+)
+
+# unpack_package DEB TO: its files, and its licence into image/licences; says its manifest's entry.
+unpack_package() {
+    local name
+    name=$(dpkg-deb -f "$1" Package)
+    dpkg-deb -x "$1" "$2"
+    install -Dm644 "$2/usr/share/doc/$name/copyright" "image/licences/$name/copyright"
+    jq -n --arg name "$name" --arg version "$(dpkg-deb -f "$1" Version)" --arg licence "licences/$name/copyright" \
+        '{$name, $version, $licence}'
+}
+
+# take_mesa SUITE MANIFEST: what $mesa_package needs and the root filesystem of this manifest lacks, into image/debian-SUITE.
+take_mesa() {
+    local suite=$1 manifest=$2 lacking deb libraries to=image/debian-$1
+    private_apt "$PWD/apt-mesa" "$suite" "$suite-updates" "$suite-security"
+    mapfile -t lacking < <(apt-get "${apt_opts[@]}" --simulate install "$mesa_package" | sed -n 's/^Inst \([^ ]*\) .*/\1/p' |
+        grep -vxFf <(jq -r '.packages | keys[]' "$manifest"))
+    say "fetching ${lacking[*]}"
+    mkdir mesa-debs
+    (cd mesa-debs && apt-get "${apt_opts[@]}" -qq download "${lacking[@]}")
+    for deb in mesa-debs/*.deb; do unpack_package "$deb" mesa; done
+    mkdir -p "$to/usr/share"
+    cp -R mesa/usr/lib "$to/usr/"
+    cp -R mesa/usr/share/{vulkan,drirc.d} "$to/usr/share/"
+    # The name that the image's Mesa knows its own, smaller one by (scripts/rootfs/llvm.sh).
+    libraries=("$to"/usr/lib/*/libLLVM.so.*)
+    ln -s "$(basename "${libraries[0]}")" "$(dirname "${libraries[0]}")/libLLVM-mesa.so"
+}
+
+assemble() (
+    local dir=$1 work=$1/work kernel=$1/kernel release packages=() wanted missing name suite
+    need apt-get dpkg-deb jq modinfo mksquashfs
+    # In a subshell, as `cached` has a trap of its own.
+    (cached gpu-kernel "$kernel_key" "$kernel" build)
+    mkdir -p "$work"/{firmware,image/{firmware,licences/linux}}
+    cd "$work"
+    mv "$kernel/vmlinux" "$dir/"
+    mv "$kernel/modules" image/
+    cp -R "$kernel/licences/." image/licences/linux/
+    release=$(jq -r .release "$kernel/manifest.json")
+    jq '.package | split(" ") | {name: .[0], version: .[1], licence: "licences/linux/COPYING"}' "$kernel/manifest.json" >packages
 
     mapfile -t packages < <(for name in "${drivers[@]}"; do firmware_package "$name"; done | sort -u)
     if ((${#packages[@]})); then
         say "fetching ${packages[*]}"
         components="non-free-firmware" private_apt "$work/apt-firmware" "$firmware_suite"
         apt-get "${apt_opts[@]}" -qq download "${packages[@]}"
-        for name in "${packages[@]}"; do
-            dpkg-deb -x "$name"_*.deb firmware
-            install -Dm644 "firmware/usr/share/doc/$name/copyright" "image/licences/$name/copyright"
-        done
+        for name in "${packages[@]}"; do unpack_package "$name"_*.deb firmware >>packages; done
         mapfile -t wanted < <(find image/modules -name '*.ko' -exec modinfo -F firmware {} + | sort -u)
         missing=$(take_firmware firmware/usr/lib/firmware "$work/image/firmware" "${wanted[@]}")
     fi
+    suite=$(debian_suite "$rootfs")
+    [ -z "$suite" ] || take_mesa "$suite" "$rootfs" >>packages
 
     cp -R image/licences "$dir/"
     find image -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
     # Reproducible by default; SOURCE_DATE_EPOCH is the time of the file system itself.
     mksquashfs image "$dir/gpu-pack.img" -comp zstd -Xcompression-level 19 -b 256K -all-root -no-xattrs -noappend \
         -quiet -no-progress >&2
-    for name in "${packages[@]}"; do
-        jq -n --arg name "$name" --arg version "$(dpkg-deb -f "$name"_*.deb Version)" \
-            --arg licence "licences/$name/copyright" '{$name, $version, $licence}'
-    done | jq -s --arg arch "$ARCH" --arg version "${version%-*}" --arg package "$package" --arg release "$release" \
+    jq -s --arg arch "$ARCH" --arg version "${kernel_version%-*}" --arg release "$release" --arg mesa_of "$suite" \
         --arg drivers "${drivers[*]}" --arg missing "${missing-}" \
         --argjson modules "$(find image/modules -name '*.ko' | wc -l)" \
         --argjson firmware "$(find image/firmware -type f | wc -l)" '{
-            component: "gpu-pack", $arch, $version, $release, drivers: ($drivers / " "), $modules,
-            packages: ([{name: ($package / " ")[0], version: ($package / " ")[1], licence: "licences/linux/COPYING"}] + .),
+            component: "gpu-pack", $arch, $version, $release, drivers: ($drivers / " "), $modules, packages: ., $mesa_of,
             firmware_files: $firmware, firmware_not_in_debian: ($missing / "\n" | map(select(. != "")))
-        }' >"$dir/manifest.json"
+        }' packages >"$dir/manifest.json"
     cd "$dir"
-    rm -rf "$work"
+    rm -rf "$work" "$kernel"
 )
 
-(($# == 2)) || die "usage: build-gpu-pack.sh KERNEL OUT"
+# debian_suite MANIFEST: of a root filesystem; nothing for another flavour, which has a whole Mesa.
+debian_suite() { jq -r 'select(.flavour == "debian").suite' "$1"; }
+
+(($# == 3)) || die "usage: build-gpu-pack.sh KERNEL ROOTFS OUT"
 [ "$ARCH" = x86_64 ] || die "there is no GPU pack for ARCH=$ARCH (x86_64)"
 need gcc jq
 read -ra drivers <<<"${GPU_DRIVERS:-amdgpu i915 xe nouveau}"
@@ -100,7 +149,11 @@ for name in "${drivers[@]}"; do
     fragments+=("$fragments_path/$name.config")
 done
 kernel_version=$(jq -er '.package | split(" ")[1]' "$1/manifest.json") || die "no kernel in $1; run: make assets"
+rootfs=$(realpath -e "$2/manifest.json") || die "no root filesystem in $2; run: make assets"
 # What is there is replaced as a whole.
-[ ! -e "$2" ] || jq -e '.component == "gpu-pack"' "$2/manifest.json" >/dev/null 2>&1 || die "$2 is there and no GPU pack"
-key=$(kernel_key "=$kernel_version $firmware_suite ${drivers[*]}" "=$(declare -f firmware_package take_firmware)")
-cached gpu-pack "$key" "$2" build
+[ ! -e "$3" ] || jq -e '.component == "gpu-pack"' "$3/manifest.json" >/dev/null 2>&1 || die "$3 is there and no GPU pack"
+kernel_key=$(kernel_key "=$kernel_version ${drivers[*]}")
+key=$(inputs_key "=$kernel_key $firmware_suite $mesa_package" "=$(debian_suite "$rootfs")" \
+    "=$(jq -r '.packages | keys[]' "$rootfs")" \
+    "=$(declare -f assemble unpack_package take_mesa firmware_package take_firmware private_apt)")
+cached gpu-pack "$key" "$3" assemble

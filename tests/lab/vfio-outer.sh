@@ -224,6 +224,15 @@ driven() {
 }
 check "its driver is a module that udev loaded from the pack, which is only read" driven
 show cat $work/inside
+# Of what needs a GPU, as much as a processor can do: OpenGL by that LLVM, and on Vulkan.
+mesa() {
+    vg exec packed -- sh -c 'export LIBGL_ALWAYS_SOFTWARE=1; realpath /usr/lib/*/libLLVM-mesa.so; eglinfo -B -p surfaceless
+        MESA_LOADER_DRIVER_OVERRIDE=zink eglinfo -B -p surfaceless' >$work/mesa 2>&1
+    grep -q '^/run/virtualghost/gpu-pack/debian-.*/libLLVM.so' $work/mesa &&
+        grep -q 'core profile renderer: llvmpipe' $work/mesa && grep -q 'core profile renderer: zink Vulkan' $work/mesa
+}
+check "Mesa has the whole LLVM, and OpenGL on Vulkan, from the pack" mesa
+show grep -E 'libLLVM|core profile (renderer|version)' $work/mesa
 check "stop ends it, too" vg stop packed
 check "the GPU without a driver has none again" soon is_free
 wait $launcher

@@ -46,7 +46,7 @@ machine=(
 
 # With the driver of that device.
 say "the GPU pack"
-GPU_DRIVERS=bochs "$REPO/scripts/build-gpu-pack.sh" "$REPO/assets/build/kernel" "$work/gpu-pack"
+GPU_DRIVERS=bochs "$REPO/scripts/build-gpu-pack.sh" "$REPO"/assets/build/{kernel,rootfs} "$work/gpu-pack"
 outer_disks "$executable" "$work/gpu-pack"
 say "the outer VM starts"
 # A VM that says nothing for so long hangs. No promise is about time.
