@@ -24,13 +24,17 @@ use_and_free() {
 }
 use() { use_and_free && took=$in_use; }
 launcher_memory() { took=$(awk '/^Pss:/ {print $2 / 1024}' "/proc/$vm_idle/smaps_rollup"); }
-ticks() { awk '{sum += $14 + $15} END {print sum}' "/proc/$(qemu_of idle)/stat" "/proc/$vm_idle/stat"; }
-idle_cpu() {
+# cpu_of STAT...: the share of one core that these take (proc_pid_stat(5)).
+ticks() { awk '{sum += $14 + $15} END {print sum}' "$@"; }
+cpu_of() {
     local before
-    before=$(ticks)
+    before=$(ticks "$@")
     sleep "$seconds"
-    took=$(awk -v ticks=$(($(ticks) - before)) -v hz="$(getconf CLK_TCK)" -v s="$seconds" 'BEGIN {print 100 * ticks / hz / s}')
+    took=$(awk -v ticks=$(($(ticks "$@") - before)) -v hz="$(getconf CLK_TCK)" -v s="$seconds" 'BEGIN {print 100 * ticks / hz / s}')
 }
+idle_cpu() { cpu_of "/proc/$(qemu_of idle)/stat" "/proc/$vm_idle/stat"; }
+# Without the guest's processors, which TCG executes in threads of QEMU's and KVM in the processor itself.
+without_tcg() { cpu_of "/proc/$(qemu_of idle)/task/$(qemu_of idle)/stat" "/proc/$vm_idle/stat"; }
 # How often one of QEMU's threads has something to do.
 switches() { awk '/^voluntary_ctxt_switches:/ {sum += $2} END {print sum}' "/proc/$(qemu_of idle)"/task/*/status; }
 wake_ups() {
@@ -50,6 +54,7 @@ figure "... while 512 MiB more are in use" "" MiB use
 figure "... 10 s after these were freed" "" MiB use_and_free
 figure "QEMU's memory besides" "" MiB qemu_overhead
 figure "the launcher's memory" "" MiB launcher_memory
-figure "of one core, over $seconds s" "KVM: at most 1 %" % idle_cpu
+figure "of one core, over $seconds s" "" % idle_cpu
+figure "... without the guest's processors, which cost KVM next to nothing" "at most 1 %" % without_tcg
 figure "QEMU's threads wake up, over $seconds s" "" "times a second" wake_ups
 stop_vm idle
