@@ -5,7 +5,7 @@
 #   KERNEL  the folder of build-kernel.sh: the pack's kernel is of the same version
 #   ROOTFS  the folder of build-rootfs.sh: what its Mesa lacks for physical GPUs comes along
 #   OUT     gets vmlinux, gpu-pack.img (squashfs), licences/ and manifest.json
-# About an hour on 2 cores with all drivers; GPU_DRIVERS="amdgpu" makes a pack for one make of card, in a third of that.
+# Half an hour on 2 cores with all drivers; GPU_DRIVERS="amdgpu" makes a pack for one make of card.
 #
 # The kernel's configuration is the guest's, with docker/kernel/gpu-pack/common.config and a fragment for each driver.
 # It has an entry of its own in the build cache (gpu-kernel): newer firmware must not cost a kernel.
@@ -99,7 +99,7 @@ assemble() (
     local dir=$1 work=$1/work kernel=$1/kernel release packages=() wanted missing name suite
     need apt-get dpkg-deb jq modinfo mksquashfs
     # In a subshell, as `cached` has a trap of its own.
-    (cached gpu-kernel "$kernel_key" "$kernel" build)
+    (cached gpu-kernel "$key_of_kernel" "$kernel" build)
     mkdir -p "$work"/{firmware,image/{firmware,licences/linux}}
     cd "$work"
     mv "$kernel/vmlinux" "$dir/"
@@ -152,8 +152,8 @@ kernel_version=$(jq -er '.package | split(" ")[1]' "$1/manifest.json") || die "n
 rootfs=$(realpath -e "$2/manifest.json") || die "no root filesystem in $2; run: make assets"
 # What is there is replaced as a whole.
 [ ! -e "$3" ] || jq -e '.component == "gpu-pack"' "$3/manifest.json" >/dev/null 2>&1 || die "$3 is there and no GPU pack"
-kernel_key=$(kernel_key "=$kernel_version ${drivers[*]}")
-key=$(inputs_key "=$kernel_key $firmware_suite $mesa_package" "=$(debian_suite "$rootfs")" \
+key_of_kernel=$(kernel_key "=$kernel_version ${drivers[*]}")
+key=$(inputs_key "=$key_of_kernel $firmware_suite $mesa_package" "=$(debian_suite "$rootfs")" \
     "=$(jq -r '.packages | keys[]' "$rootfs")" \
     "=$(declare -f assemble unpack_package take_mesa firmware_package take_firmware private_apt)")
 cached gpu-pack "$key" "$3" assemble
