@@ -87,7 +87,7 @@ perl -e 'open my $device, "+<", "/dev/vhost-vsock" or die $!;
     ioctl $device, 0x4008AF60, pack "Q", 65536 + shift or die $!;  # VHOST_VSOCK_SET_GUEST_CID
     $| = 1; print "taken\n"; sleep' $$ >/lab/work/holder &
 while ! grep -q taken /lab/work/holder; do sleep 1; done
-exec /lab/virtualghost run --display none --vcpus 1 --memory 768 --name taken
+exec /lab/virtualghost run --display none --start boot --vcpus 1 --memory 768 --name taken
 END
 setpriv --reuid=user --regid=user --init-groups bash $work/taken >$work/taken.log 2>&1 </dev/null &
 on_loopback() { asks taken '.channel.port'; }
