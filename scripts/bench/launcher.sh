@@ -24,6 +24,7 @@ untar_synced() { zstd -d -q -c "$work/assets.tar.zst" | tar -C "$work/untar" -xS
 
 unpack
 sync
+sleep 3 # what the kernel and the disk do behind that
 head_of_table "the launcher"
 compare "warm start: process start to QEMU's execve" "at most 5 ms" warm "bash that starts QEMU" script
 if fetch_vng; then
