@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds a GPU pack: what a VM needs to drive a physical GPU that is handed to it. The guest's kernel with modules, the
-# drivers as such, and the firmware that they ask for, each with its licence.
+# drivers as such, the firmware that they ask for, and what the image's Mesa lacks for them, each with its licence.
 # Usage: [GPU_DRIVERS="amdgpu i915 xe nouveau"] scripts/build-gpu-pack.sh KERNEL ROOTFS OUT
 #   KERNEL  the folder of build-kernel.sh: the pack's kernel is of the same version
 #   ROOTFS  the folder of build-rootfs.sh: what its Mesa lacks for physical GPUs comes along

@@ -46,7 +46,9 @@ is() { [ "$1" = "$2" ] || { echo "\"$1\", not \"$2\"" && return 1; }; }
 cid_is_one() { asks "$1" '.channel.vsock | select(. >= 65536)'; }
 
 # What starts from a checkpoint is reached by way of loopback, so these boot.
-plan_says_vsock() { vg --display none --start boot --dry-run | grep -E '^agent +vsock' && vg --display none --start boot --dry-run | grep -o 'vhost-vsock-pci,guest-cid=[0-9]*'; }
+plan_says_vsock() {
+    vg --display none --start boot --dry-run | tee $work/plan | grep -E '^agent +vsock' && grep -o 'vhost-vsock-pci,guest-cid=[0-9]*' $work/plan
+}
 check "the plan takes vsock where /dev/vhost-vsock opens" plan_says_vsock
 
 check "a VM starts, detached, and comes to its prompt" \
