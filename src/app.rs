@@ -1,7 +1,7 @@
 //! One short function per subcommand: the pipeline on one screen.
 
 use crate::assets::clean::{self, Cleaned};
-use crate::assets::{self, Blobs, progress};
+use crate::assets::{self, Blobs, Payload, progress};
 use crate::cli::{Cli, Command, ConfigArgs, RunArgs, VmArgs, WarmArgs};
 use crate::config::{Config, GpuChoice, Layer, template};
 use crate::detach;
@@ -119,15 +119,16 @@ impl Planned {
         if config.gpu.value != GpuChoice::None {
             probed = probed.with_pci();
         }
-        let learnt = learnt(&folders, &probed, &config, blobs);
+        let embedded = Payload::embedded(blobs)?;
+        let learnt = learnt(&folders, &probed, &config, embedded.as_ref());
         let mut facts = learnt.apply(probed);
         if let Some(because) = folders.unfit_for_checkpoints() {
             facts = facts.without(Rung::Checkpoint, &because);
         }
         let home = if ephemeral { Home::ThrownAway } else { Home::Kept(config.home_size.value) };
-        let guest = parts::guest_arch(&facts, blobs)?;
+        let guest = parts::guest_arch(&facts, embedded.as_ref());
         let spec = plan::plan(&facts, &config, guest, &name, home)?;
-        let parts = Parts::check(&spec, blobs)?;
+        let parts = Parts::check(&spec, embedded)?;
         Ok(Self { folders, config, facts, learnt, spec, parts })
     }
 
@@ -147,8 +148,8 @@ impl Planned {
 }
 
 /// What failed before with this executable's QEMU.
-fn learnt(folders: &Folders, facts: &HostFacts, config: &Config, blobs: &'static Blobs) -> Learnt {
-    let identity = parts::identity(&config.qemu.value, blobs);
+fn learnt(folders: &Folders, facts: &HostFacts, config: &Config, embedded: Option<&Payload>) -> Learnt {
+    let identity = parts::identity(&config.qemu.value, embedded);
     Learnt::load(&folders.learnt_path(), &facts.machine, &identity)
 }
 
@@ -159,15 +160,18 @@ fn doctor(json: bool, forget: bool, blobs: &'static Blobs) -> Result<ExitCode> {
     let defaults = Config::merge([]);
     let settings = config.as_ref().unwrap_or(&defaults);
     let facts = host::probe().with_pci();
-    let mut learnt = learnt(&folders, &facts, settings, blobs);
+    let embedded = Payload::embedded(blobs);
+    let carried = embedded.as_ref().ok().and_then(Option::as_ref);
+    let mut learnt = learnt(&folders, &facts, settings, carried);
     if forget {
         learnt.forget()?;
         return print("nothing is left out at the next start");
     }
     let home = Home::Kept(settings.home_size.value);
-    let planned = parts::guest_arch(&facts, blobs).and_then(|guest| {
+    let guest = parts::guest_arch(&facts, carried);
+    let planned = embedded.map_err(Error::from).and_then(|embedded| {
         let spec = plan::plan(&learnt.apply(facts.clone()), settings, guest, &VmName::default(), home)?;
-        Ok((Parts::check(&spec, blobs)?, spec))
+        Ok((Parts::check(&spec, embedded)?, spec))
     });
     let report = doctor::examine(&Patient {
         facts: &facts,

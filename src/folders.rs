@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::fault::{self, Point};
 use crate::units::VmName;
 use anyhow::Context;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -84,14 +84,25 @@ impl Folders {
     }
 }
 
-/// Makes the folder and those above it; it is the user's alone (mode 0700).
+/// The folder at `path`, which is made with those above it (mode 0700) if there is nothing. What is there may be something
+/// else; a link is not looked behind.
+pub fn make(path: &Path) -> io::Result<Metadata> {
+    match fs::symlink_metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            os::create_folder(path)?;
+            fs::symlink_metadata(path)
+        }
+        found => found,
+    }
+}
+
+/// Sees to it that the folder is there and the user's alone (mode 0700), and makes it and those above it if need be.
 ///
 /// # Errors
 /// In its place is a link, or a folder of another user's: what is in it others could change.
 pub fn create_private(path: &Path) -> Result<()> {
     let cannot = || format!("can't make the folder {}", path.display());
-    os::create_folder(path).with_context(cannot)?;
-    let found = fs::symlink_metadata(path).with_context(cannot)?;
+    let found = make(path).with_context(cannot)?;
     let because =
         if found.is_dir() { os::stranger(&found) } else { Some("it is a link or a file".to_owned()) };
     if let Some(because) = because {
@@ -101,7 +112,7 @@ pub fn create_private(path: &Path) -> Result<()> {
         )
         .hint(format!("move {} away, or mend it", path.display())));
     }
-    os::set_private(path).with_context(cannot)?;
+    os::set_private(path, &found).with_context(cannot)?;
     Ok(())
 }
 
@@ -117,9 +128,32 @@ pub fn remove_locked(folder: &Path, lock: impl Sized) -> io::Result<()> {
 }
 
 /// Writes a file as a whole: whoever reads it, at whatever moment, finds the old text or the new one. `new` is a path on
-/// the same file system that nobody else writes to.
+/// the same file system that nobody else writes to. A file that has this text already stays.
 pub fn replace(path: &Path, text: &[u8], new: &Path) -> anyhow::Result<()> {
+    if fs::read(path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
     fs::write(new, text).with_context(|| format!("can't write {}", new.display()))?;
     fault::point(Point::StateWritten);
     os::rename(new, path).with_context(|| format!("can't write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_only_where_its_text_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, new) = (folder.path().join("told"), folder.path().join("new"));
+        replace(&path, b"one", &new).unwrap();
+        let early = std::time::SystemTime::UNIX_EPOCH;
+        fs::File::options().write(true).open(&path).unwrap().set_modified(early).unwrap();
+        let changed = || fs::metadata(&path).unwrap().modified().unwrap();
+        replace(&path, b"one", &new).unwrap();
+        assert_eq!(changed(), early, "it was written again");
+        replace(&path, b"two", &new).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert!(changed() > early && !new.exists());
+    }
 }

@@ -69,7 +69,7 @@ pub fn launch(request: Request<'_>) -> Result<ExitCode> {
     spec = purpose.suit(spec);
     let launched = Instant::now();
     let instance = Instance::take(&spec.name, &folders.vms_path())?;
-    let state = State::new(&spec);
+    let state = State::new(&spec, told::address(&spec));
     instance.tell(&state);
     let shell = write_ssh_config(&spec, instance.files(), folders)?;
     if let (Home::Kept(size), false) = (spec.home, purpose == Purpose::Checkpoint) {

@@ -2,7 +2,7 @@
 //! Joins the plan's sources with the assets; looks at the user's files before anything starts.
 
 use crate::arch::Arch;
-use crate::assets::{self, AssetError, Blobs, Installed, Payload, own, progress};
+use crate::assets::{self, AssetError, Installed, Payload, own, progress};
 use crate::checkpoint::Checkpoint;
 use crate::config::Source;
 use crate::error::{Error, Kind, Result};
@@ -27,14 +27,13 @@ pub struct Parts {
 impl Parts {
     /// # Errors
     /// A file of the user's is not what it should be, or a part is needed that the executable does not carry.
-    pub fn check(spec: &VmSpec, blobs: &'static Blobs) -> Result<Self> {
+    pub fn check(spec: &VmSpec, embedded: Option<Payload>) -> Result<Self> {
         let gpu_pack = gpu_pack(spec)?;
         let kernel = own_file(&spec.kernel, |path| own::check_kernel(path, spec.arch))?;
         let rootfs = own_file(&spec.rootfs, own::check_rootfs)?;
         let qemu = own_file(&spec.qemu, own::check_program)?;
         let all_own = kernel.is_some() && rootfs.is_some() && qemu.is_some();
-        let payload =
-            if all_own { None } else { Some(Payload::embedded(blobs)?.ok_or(AssetError::NothingEmbedded)?) };
+        let payload = if all_own { None } else { Some(embedded.ok_or(AssetError::NothingEmbedded)?) };
         Ok(Self { kernel, rootfs, qemu, gpu_pack, payload })
     }
 
@@ -106,16 +105,15 @@ impl Parts {
 }
 
 /// The architecture of the VMs of this executable: that of what it carries, else the host's.
-pub fn guest_arch(facts: &HostFacts, blobs: &'static Blobs) -> Result<Arch> {
-    let carried = Payload::embedded(blobs)?.map(|payload| payload.arch());
-    Ok(carried.or(facts.arch).unwrap_or(Arch::X86_64))
+pub fn guest_arch(facts: &HostFacts, embedded: Option<&Payload>) -> Arch {
+    embedded.map(Payload::arch).or(facts.arch).unwrap_or(Arch::X86_64)
 }
 
 /// Stands for the QEMU that this executable starts, and its version.
-pub fn identity(qemu: &Source, blobs: &'static Blobs) -> String {
+pub fn identity(qemu: &Source, embedded: Option<&Payload>) -> String {
     let which = match qemu {
         Source::File(path) => path.display().to_string(),
-        Source::Embedded => assets::digest(blobs).unwrap_or_default(),
+        Source::Embedded => embedded.map(|payload| payload.digest().to_owned()).unwrap_or_default(),
     };
     format!("{} {which}", env!("CARGO_PKG_VERSION"))
 }

@@ -4,7 +4,8 @@ use super::error::{AssetError, At, Result};
 use super::os;
 use super::payload::DIGEST_LENGTH;
 use super::progress::Progress;
-use std::fs::{self, File, TryLockError};
+use crate::folders;
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -28,10 +29,7 @@ impl Cache {
     pub fn open(root: &Path) -> Result<Self> {
         let cache = Self::at(root);
         for folder in [cache.root.clone(), cache.versions_path(), cache.leases_path()] {
-            os::create_folder(&folder)
-                .or_else(|e| if folder.is_symlink() { Ok(()) } else { Err(e) })
-                .at("make", &folder)?;
-            trust(&folder)?;
+            trust(&folder, &folders::make(&folder).at("make", &folder)?)?;
         }
         Ok(cache)
     }
@@ -86,10 +84,9 @@ fn lock_file(path: &Path) -> Result<File> {
 }
 
 /// What other users could change is not run: the folder must be a real one, and the user's own.
-fn trust(folder: &Path) -> Result<()> {
-    let meta = fs::symlink_metadata(folder).at("read", folder)?;
-    let because = if meta.is_dir() {
-        os::distrust(&meta)
+fn trust(folder: &Path, found: &Metadata) -> Result<()> {
+    let because = if found.is_dir() {
+        os::distrust(found)
     } else {
         Some("it is not a folder, but a link or a file".to_owned())
     };

@@ -7,7 +7,7 @@ use super::payload::{Member, Payload};
 use super::progress::Progress;
 use super::{os, parallel, stamp, write_out};
 use crate::fault::{self, Point};
-use crate::folders::os::rename;
+use crate::folders::os::{create_folder, rename};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -66,7 +66,7 @@ fn fill(payload: &Payload, folder: &Path, progress: &dyn Progress) -> Result<()>
 
 /// A new file that is one hole, in folders for the user alone.
 fn create(path: &Path, size: u64) -> io::Result<()> {
-    path.parent().map_or(Ok(()), os::create_folder)?;
+    path.parent().map_or(Ok(()), create_folder)?;
     File::create_new(path)?.set_len(size)
 }
 

@@ -76,7 +76,7 @@ pub mod fuzzing {
 pub use error::AssetError;
 pub use lease::{Lease, User};
 pub use manifest::{Kernel, Qemu, Rootfs};
-pub use payload::{Blobs, Payload, digest};
+pub use payload::{Blobs, Payload};
 pub use progress::Progress;
 
 use crate::arch;

@@ -35,7 +35,7 @@ impl Payload {
     }
 
     pub(super) fn new(manifest: &[u8], blob: impl Fn(&str) -> Option<Cow<'static, [u8]>>) -> Result<Self> {
-        let digest = digest_of(manifest);
+        let digest = blake3::hash(manifest).to_hex()[..DIGEST_LENGTH].to_owned();
         let damaged = |why: String| AssetError::DamagedPayload { what: format!("its manifest: {why}") };
         let manifest: Manifest = serde_json::from_slice(manifest).map_err(|e| damaged(e.to_string()))?;
         manifest.check().map_err(damaged)?;
@@ -93,15 +93,6 @@ impl Payload {
         }
         members
     }
-}
-
-/// Of what this executable carries; see [`Payload::digest`].
-pub fn digest(blobs: &'static Blobs) -> Option<String> {
-    Some(digest_of(blobs.get_file("manifest.json")?.contents()))
-}
-
-fn digest_of(manifest: &[u8]) -> String {
-    blake3::hash(manifest).to_hex()[..DIGEST_LENGTH].to_owned()
 }
 
 /// Hexadecimal digits of a version's name: 80 bits.

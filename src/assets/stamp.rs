@@ -10,7 +10,6 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 const NAME: &str = "stamp";
 
@@ -30,15 +29,13 @@ pub fn holds(version: &Path, members: &[Member]) -> bool {
     matches!((stamped, observe(version, members)), (Ok(stamped), Ok(now)) if stamped == now)
 }
 
-/// A line per file: mode, size, time of the last change, path.
+/// A line per file: what the file system says of it, and its path.
 fn observe(version: &Path, members: &[Member]) -> io::Result<String> {
+    let version = os::Folder::open(version)?;
     let mut text = String::new();
     for member in members {
-        // Of the entry itself: a symbolic link has another mode.
-        let meta = fs::symlink_metadata(version.join(&member.path))?;
-        let changed = meta.modified()?.duration_since(SystemTime::UNIX_EPOCH).map_err(io::Error::other)?;
-        let (mode, size, path) = (os::mode(&meta), meta.len(), member.path.display());
-        writeln!(text, "{mode:o} {size} {} {path}", changed.as_nanos()).expect("a String takes everything");
+        let seen = version.look(&member.path)?;
+        writeln!(text, "{seen} {}", member.path.display()).expect("a String takes everything");
     }
     Ok(text)
 }

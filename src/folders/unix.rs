@@ -28,12 +28,8 @@ pub fn keep_private() {
     umask(Mode::from_bits_truncate(0o077));
 }
 
-/// A link at `path` is not looked behind.
 pub fn create_folder(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().recursive(true).mode(0o700).create(path) {
-        Err(_) if path.is_symlink() => Ok(()),
-        made => made,
-    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Whose a folder is, if it is not this user's.
@@ -42,9 +38,11 @@ pub fn stranger(folder: &Metadata) -> Option<String> {
     (folder.uid() != user).then(|| format!("it belongs to user {}, not to you (user {user})", folder.uid()))
 }
 
-/// Whatever the umask is or was.
-pub fn set_private(folder: &Path) -> io::Result<()> {
-    set_permissions(folder, Permissions::from_mode(0o700))
+/// Whatever the umask is or was; `found` is what the folder is now.
+pub fn set_private(folder: &Path, found: &Metadata) -> io::Result<()> {
+    const PRIVATE: u32 = 0o700;
+    let is_private = found.mode() & 0o7777 == PRIVATE;
+    if is_private { Ok(()) } else { set_permissions(folder, Permissions::from_mode(PRIVATE)) }
 }
 
 /// A new file for reading and writing, mode 0600.
@@ -69,4 +67,20 @@ pub fn make_sparse(_: &File) -> io::Result<()> {
 /// What a file takes on the disk: holes don't count.
 pub fn bytes_on_disk(file: &Metadata) -> u64 {
     file.blocks() * 512
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folders::create_private;
+
+    #[test]
+    fn a_folder_that_was_open_to_others_is_the_users_alone_from_then_on() {
+        let folder = tempfile::tempdir().unwrap();
+        for mode in [0o755, 0o700] {
+            set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+            create_private(folder.path()).unwrap();
+            assert_eq!(folder.path().metadata().unwrap().mode() & 0o7777, 0o700);
+        }
+    }
 }

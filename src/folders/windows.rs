@@ -47,7 +47,7 @@ pub fn stranger(_: &Metadata) -> Option<String> {
     None
 }
 
-pub fn set_private(_: &Path) -> io::Result<()> {
+pub fn set_private(_: &Path, _: &Metadata) -> io::Result<()> {
     Ok(())
 }
 

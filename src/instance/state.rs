@@ -2,8 +2,7 @@
 
 use super::process;
 use crate::folders;
-use crate::host::Accelerator;
-use crate::plan::{GpuMode, VmSpec};
+use crate::plan::VmSpec;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -77,8 +76,8 @@ pub struct State {
 }
 
 impl State {
-    /// Of a VM that this process launches now.
-    pub fn new(spec: &VmSpec) -> Self {
+    /// Of a VM that this process launches now, with an agent at `channel` as far as that is known.
+    pub fn new(spec: &VmSpec, channel: Option<AgentAddress>) -> Self {
         let pid = std::process::id();
         let mut state = Self {
             name: spec.name.to_string(),
@@ -92,15 +91,15 @@ impl State {
             ready_after: None,
             terminal: None,
         };
-        state.runs_on(spec.accelerator.value, spec.gpu.value);
+        state.runs_on(spec, channel);
         state
     }
 
     /// What was chosen, perhaps anew.
-    pub fn runs_on(&mut self, accelerator: Accelerator, gpu: GpuMode) {
-        self.accelerator = accelerator.to_string().to_lowercase();
-        self.gpu = gpu.to_string();
-        self.channel = None;
+    pub fn runs_on(&mut self, spec: &VmSpec, channel: Option<AgentAddress>) {
+        self.accelerator = spec.accelerator.value.to_string().to_lowercase();
+        self.gpu = spec.gpu.value.to_string();
+        self.channel = channel;
     }
 
     pub fn is_ready_after(&mut self, elapsed: Duration) {

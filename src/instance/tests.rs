@@ -1,13 +1,18 @@
 use super::*;
-use crate::host::{Accelerator, Os};
-use crate::plan::GpuMode;
+use crate::host::Os;
+use crate::plan::VmSpec;
+use crate::plan::tests::host;
 
 fn name(text: &str) -> VmName {
     text.parse().unwrap()
 }
 
+fn spec(config: &str) -> VmSpec {
+    crate::plan::tests::spec(&host(Os::Linux), config).unwrap()
+}
+
 fn state() -> State {
-    State::new(&crate::plan::tests::spec(&crate::plan::tests::host(Os::Linux), "").unwrap())
+    State::new(&spec(""), None)
 }
 
 #[test]
@@ -28,7 +33,7 @@ fn what_runs_is_what_is_locked_whatever_files_say() {
     let vms = folder.path();
     let web = Instance::take(&name("web"), vms).unwrap();
     let mut told = state();
-    told.runs_on(Accelerator::Tcg, GpuMode::Software);
+    told.runs_on(&spec("accel = \"tcg\""), None);
     web.tell(&told);
     // A crashed launcher's.
     std::fs::create_dir(vms.join("old")).unwrap();

@@ -26,16 +26,24 @@ pub struct Told<'a> {
     pub way: Way,
 }
 
+/// Where the agent will be, if that is known before QEMU is there.
+pub fn address(spec: &VmSpec) -> Option<AgentAddress> {
+    match agent(spec) {
+        Agent::Vsock { cid } => Some(AgentAddress::Vsock(cid)),
+        Agent::Loopback => None,
+    }
+}
+
 impl Told<'_> {
     pub fn starts(&mut self, spec: &VmSpec, way: Way) {
         self.way = way;
         self.window = spec.window.value;
-        self.state.runs_on(spec.accelerator.value, spec.gpu.value);
-        self.state.channel = match agent(spec) {
-            Agent::Vsock { cid } => Some(AgentAddress::Vsock(cid)),
-            Agent::Loopback => None,
-        };
-        self.instance.tell(&self.state);
+        let told = self.state.clone();
+        self.state.runs_on(spec, address(spec));
+        // Before the first QEMU it is told already.
+        if self.state != told {
+            self.instance.tell(&self.state);
+        }
     }
 
     /// The launch came up on the rungs that are left. Where no window came up at all the session was at fault, not

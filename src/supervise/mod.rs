@@ -58,7 +58,7 @@ pub use status::{Status, for_stderr};
 
 use crate::fault::{self, Point};
 use crate::qemu::Channels;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use child::Child;
 use clock::Clock;
 use machine::{Action, Event, Machine};
@@ -215,7 +215,7 @@ pub fn run(launch: &Launch, status: &mut dyn Status, signals: &Signals) -> Resul
     let (child, streams) = Child::spawn(launch)?;
     fault::point(Point::AfterSpawn);
     let (readers, events, waker) = Readers::start(streams, launch)?;
-    let awake = signals.wake(move || waker.wake());
+    let awake = signals.wake(move || waker.wake()).context("can't listen for Ctrl-C")?;
     let machine =
         Machine::new(launch.limits, launch.rungs, launch.tells_session, launch.checkpoint.clone(), started);
     let mut supervision = Supervision {

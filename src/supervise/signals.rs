@@ -16,18 +16,20 @@ pub struct Signals(Arc<Mutex<State>>);
 struct State {
     received: u32,
     waker: Option<Waker>,
+    /// Taken over, and not listened to yet.
+    requests: Option<os::StopRequests>,
 }
 
 impl Signals {
-    /// Takes over the process's signals, once.
+    /// Takes over the process's signals, once. They count from the first [`Self::wake`] on: the thread that hears them
+    /// comes after QEMU's start, which a second thread makes slower (a fork of more than one copies memory that each of
+    /// them goes on writing to).
     ///
     /// # Errors
     /// They are taken over already.
     pub fn install() -> io::Result<Self> {
-        let signals = Self::default();
-        let handler = signals.clone();
-        os::on_stop_request(move || handler.raise())?;
-        Ok(signals)
+        let requests = Some(os::take_over_stop_requests()?);
+        Ok(Self(Arc::new(Mutex::new(State { requests, ..State::default() }))))
     }
 
     /// As if a signal had arrived.
@@ -43,10 +45,19 @@ impl Signals {
         self.state().received
     }
 
-    /// Calls `wake` (which must not block) at each request, as long as the result lives.
-    pub(super) fn wake(&self, wake: impl Fn() + Send + 'static) -> Awake {
+    /// Calls `wake` (which must not block) at each request, as long as the result lives; those that have arrived before
+    /// are among them.
+    ///
+    /// # Errors
+    /// No thread can be made to listen.
+    pub(super) fn wake(&self, wake: impl Fn() + Send + 'static) -> io::Result<Awake> {
         self.state().waker = Some(Box::new(wake));
-        Awake(self.clone())
+        let requests = self.state().requests.take();
+        if let Some(requests) = requests {
+            let this = self.clone();
+            requests.listen(move || this.raise())?;
+        }
+        Ok(Awake(self.clone()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -28,10 +28,10 @@ at_most() {
 warm_start # unpacks
 warm_start strace -f -qq -o "$work/trace"
 sed -n '/execve("\/bin\/true"/q; / resumed>/d; / +++ \| --- /d; p' "$work/trace" >"$work/calls"
-at_most "system calls" 450 "$(wc -l <"$work/calls")"
-at_most "files opened" 36 "$(grep -cE ' open(at)?\(.* = [0-9]+$' "$work/calls")"
-at_most "processes and threads" 2 "$(grep -cE ' (clone3?|v?fork)\(' "$work/calls")"
-at_most "bytes read" 17500 "$(sed -nE 's/.* p?read(64|v)?\(.* = ([0-9]+)$/\2/p' "$work/calls" | awk '{sum += $1} END {print sum + 0}')"
+at_most "system calls" 390 "$(wc -l <"$work/calls")"
+at_most "files opened" 35 "$(grep -cE ' open(at)?\(.* = [0-9]+$' "$work/calls")"
+at_most "processes and threads" 1 "$(grep -cE ' (clone3?|v?fork)\(' "$work/calls")"
+at_most "bytes read" 17000 "$(sed -nE 's/.* p?read(64|v)?\(.* = ([0-9]+)$/\2/p' "$work/calls" | awk '{sum += $1} END {print sum + 0}')"
 
 # The payload stays on the disk: of the constants, which it is a part of, the launcher's own are read. How many pages
 # beside them the kernel maps with each depends on what of the file it has in memory, so the limit is no tight one.

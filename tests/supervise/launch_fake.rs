@@ -1,5 +1,5 @@
 //! A small launcher, for the tests that signal or kill one: `launch-fake FOLDER FAKE-QEMU STEP…`.
-//! It prints how the VM ended.
+//! It prints how the VM ended. With STOP_EARLY set it asks itself to stop, before there is a QEMU.
 
 #[cfg_attr(unix, path = "os/unix.rs")]
 #[cfg_attr(windows, path = "os/windows.rs")]
@@ -27,7 +27,11 @@ fn main() -> anyhow::Result<()> {
         checkpoint: None,
         limits: Limits::default(),
     };
-    let end = run(&launch, &mut *for_stderr(), &Signals::install()?)?;
+    let signals = Signals::install()?;
+    if std::env::var_os("STOP_EARLY").is_some() {
+        os::request_stop();
+    }
+    let end = run(&launch, &mut *for_stderr(), &signals)?;
     println!("{end:?}");
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Linux: the kernel kills QEMU when its parent thread ends.
 
-pub use super::unix::{Ends, Links, exit, is_crash, on_stop_request, share, signal_name, terminate};
+pub use super::unix::{
+    Ends, Links, StopRequests, exit, is_crash, share, signal_name, take_over_stop_requests, terminate,
+};
 
 use crate::error::{Error, Result};
 use nix::sys::{prctl, signal::Signal};

@@ -1,6 +1,8 @@
 //! macOS: no signal comes when a parent dies, so a process of ours watches both, the launcher and QEMU.
 
-pub use super::unix::{Ends, Links, exit, is_crash, on_stop_request, share, signal_name, terminate};
+pub use super::unix::{
+    Ends, Links, StopRequests, exit, is_crash, share, signal_name, take_over_stop_requests, terminate,
+};
 
 use crate::error::Result;
 use anyhow::Context;

@@ -139,24 +139,34 @@ extern "C" fn on_signal(_: libc::c_int) {
     Errno::set_raw(errno);
 }
 
-/// Calls `raise`, on a thread of its own, at each SIGINT, SIGTERM and SIGHUP. A SIGHUP that was ignored stays so: so says
-/// nohup(1).
+/// The signals that were taken over: they wait here until somebody listens.
+pub struct StopRequests(UnixStream);
+
+impl StopRequests {
+    /// Calls `raise` at each, on a thread of its own.
+    pub fn listen(self, raise: impl Fn() + Send + 'static) -> io::Result<()> {
+        let Self(mut woken) = self;
+        let listener = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            while woken.read_exact(&mut [0]).is_ok() {
+                raise();
+            }
+        });
+        listener.map(drop)
+    }
+}
+
+/// Takes over SIGINT, SIGTERM and SIGHUP. A SIGHUP that was ignored stays so: so says nohup(1).
 ///
 /// # Errors
-/// There is such a function already.
-pub fn on_stop_request(raise: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
-    let (mut woken, waker) = UnixStream::pair()?;
+/// They are taken over already.
+pub fn take_over_stop_requests() -> io::Result<StopRequests> {
+    let (woken, waker) = UnixStream::pair()?;
     waker.set_nonblocking(true)?;
     if WAKER.compare_exchange(-1, waker.as_raw_fd(), Ordering::Relaxed, Ordering::Relaxed).is_err() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     // From here on it is the handler's.
     let _ = waker.into_raw_fd();
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        while woken.read_exact(&mut [0]).is_ok() {
-            raise();
-        }
-    })?;
     let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::SA_RESTART, SigSet::empty());
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         // SAFETY: the handler is a function for as long as the program runs, and makes one system call.
@@ -167,7 +177,7 @@ pub fn on_stop_request(raise: impl Fn() + Send + Sync + 'static) -> io::Result<(
             }
         }
     }
-    Ok(())
+    Ok(StopRequests(woken))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle};
 use std::os::windows::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use windows_sys::Win32::Foundation::WAIT_TIMEOUT;
@@ -185,18 +186,30 @@ pub fn signal_name(number: i32) -> String {
     format!("exception {number:#X}")
 }
 
-type Raise = Box<dyn Fn() + Send + Sync>;
+/// The console events that were taken over: they wait here until somebody listens.
+pub struct StopRequests(Receiver<()>);
 
-static RAISE: OnceLock<Raise> = OnceLock::new();
+impl StopRequests {
+    /// Calls `raise` at each, on a thread of its own.
+    pub fn listen(self, raise: impl Fn() + Send + 'static) -> io::Result<()> {
+        let Self(requests) = self;
+        let listen = move || requests.into_iter().for_each(|()| raise());
+        std::thread::Builder::new().name("console events".to_owned()).spawn(listen).map(drop)
+    }
+}
 
-/// Calls `raise` at each console event: Ctrl-C, Ctrl-Break, a closed console, the end of the session.
+static REQUESTS: OnceLock<Sender<()>> = OnceLock::new();
+
+/// Takes over the console's events: Ctrl-C, Ctrl-Break, a closed console, the end of the session.
 ///
 /// # Errors
-/// There is such a function already.
-pub fn on_stop_request(raise: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
-    RAISE.set(Box::new(raise)).map_err(|_| io::Error::from(ErrorKind::AlreadyExists))?;
+/// They are taken over already.
+pub fn take_over_stop_requests() -> io::Result<StopRequests> {
+    let (sender, requests) = channel();
+    REQUESTS.set(sender).map_err(|_| io::Error::from(ErrorKind::AlreadyExists))?;
     // SAFETY: the handler is a function for as long as the program runs.
-    checked(unsafe { SetConsoleCtrlHandler(Some(on_console_event), 1) })
+    checked(unsafe { SetConsoleCtrlHandler(Some(on_console_event), 1) })?;
+    Ok(StopRequests(requests))
 }
 
 /// On a thread that the system makes for it. Once it returns from any event but these two the system ends the process,
@@ -204,11 +217,13 @@ pub fn on_stop_request(raise: impl Fn() + Send + Sync + 'static) -> io::Result<(
 /// disks.
 unsafe extern "system" fn on_console_event(event: u32) -> i32 {
     const GUESTS: Duration = Duration::from_secs(3);
-    let Some(raise) = RAISE.get() else { return 0 };
-    raise();
+    let Some(requests) = REQUESTS.get() else { return 0 };
+    // Fails where nobody listens any more.
+    let request = || _ = requests.send(());
+    request();
     if !matches!(event, CTRL_C_EVENT | CTRL_BREAK_EVENT) {
         std::thread::sleep(GUESTS);
-        raise();
+        request();
         loop {
             std::thread::park();
         }
@@ -219,21 +234,20 @@ unsafe extern "system" fn on_console_event(event: u32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
     use std::thread;
     use windows_sys::Win32::System::Console::CTRL_CLOSE_EVENT;
 
     #[test]
     fn a_closed_console_asks_twice_and_leaves_the_process_to_end_itself() {
-        static ASKED: AtomicU32 = AtomicU32::new(0);
-        on_stop_request(|| _ = ASKED.fetch_add(1, Ordering::Relaxed)).unwrap();
+        let StopRequests(requests) = take_over_stop_requests().unwrap();
+        let asked = || requests.try_iter().count();
         // SAFETY: it is a function like any other.
         let send = |event| thread::spawn(move || unsafe { on_console_event(event) });
         assert_eq!(send(CTRL_C_EVENT).join().unwrap(), 1);
-        assert_eq!(ASKED.load(Ordering::Relaxed), 1);
+        assert_eq!(asked(), 1);
         let handler = send(CTRL_CLOSE_EVENT);
         thread::sleep(Duration::from_millis(4500));
-        assert_eq!(ASKED.load(Ordering::Relaxed), 3);
+        assert_eq!(asked(), 2);
         assert!(!handler.is_finished());
     }
 }

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// As a terminal starts it: whoever runs the tests may have nohup's ignored SIGHUP to hand down.
@@ -64,6 +64,16 @@ fn sigterm_and_a_closed_terminal_power_off_too() {
         assert_eq!(said(launcher), "Stopped { by: Signal, clean: true }\n");
         assert!(is_gone(qemu));
     }
+}
+
+#[test]
+fn a_request_that_comes_before_there_is_a_qemu_is_not_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut launcher = launcher();
+    launcher.env("STOP_EARLY", "1").arg(folder.path()).arg(example("fake-qemu")).args(BOOT);
+    let mut launcher = launcher.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("the launcher ends", || launcher.try_wait().unwrap());
+    assert!(said(launcher).starts_with("Stopped { by: Signal"));
 }
 
 #[test]

@@ -17,6 +17,11 @@ pub fn channels() -> (Channels, Vec<OsString>) {
     (Channels { console, control, agent: Agent::Loopback }, Vec::new())
 }
 
+/// As Ctrl-C does, of this process.
+pub fn request_stop() {
+    nix::sys::signal::raise(nix::sys::signal::Signal::SIGINT).unwrap();
+}
+
 /// Not even as a zombie.
 pub fn is_gone(pid: u32) -> bool {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), None).is_err()

@@ -6,6 +6,7 @@ use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::sync::atomic::{AtomicU32, Ordering};
 use virtualghost::qemu::{Agent, Channel, Channels};
 use windows_sys::Win32::Foundation::{INVALID_HANDLE_VALUE, WAIT_OBJECT_0};
+use windows_sys::Win32::System::Console::{CTRL_C_EVENT, GenerateConsoleCtrlEvent};
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, TH32CS_SNAPTHREAD, THREADENTRY32, Thread32First, Thread32Next,
 };
@@ -29,6 +30,12 @@ pub fn channels() -> (Channels, Vec<OsString>) {
     let words = ["console", "control"].map(|id| format!("pipe,id={id},path={}", name(id)).into());
     let [console, control] = ["console", "control"].map(|id| Channel::Pipe(name(id)));
     (Channels { console, control, agent: Agent::Loopback }, words.into())
+}
+
+/// As Ctrl-C does, of every process on this console.
+pub fn request_stop() {
+    // SAFETY: numbers only.
+    assert!(unsafe { GenerateConsoleCtrlEvent(CTRL_C_EVENT, 0) } != 0);
 }
 
 /// Its end is waited for: it is not at once that a process which is being killed is none any more.
