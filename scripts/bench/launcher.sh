@@ -22,6 +22,8 @@ copy_synced() { cp -r --sparse=always "$(assets)" "$work/copy" && find "$work/co
 untar() { rm -rf "$work/untar" && mkdir "$work/untar" && sync && timed untar_synced; }
 untar_synced() { zstd -d -q -c "$work/assets.tar.zst" | tar -C "$work/untar" -xS && find "$work/untar" -type f -print0 | xargs -0 sync; }
 
+# For five minutes ext4 gives no inode of a removed file out again, and passes over them one by one (RECENTCY_DIRTY in
+# fs/ext4/ialloc.c): shortly after a build, each file that a start makes costs more.
 unpack
 sync
 sleep 3 # what the kernel and the disk do behind that
