@@ -138,7 +138,7 @@ pub fn launch(request: Request<'_>) -> Result<ExitCode> {
                 facts = facts.without(rung, &because);
                 status.fallen.push((rung, because.clone()));
                 let lower = purpose.suit(plan::plan(&facts, config, spec.arch, &spec.name, spec.home)?);
-                status.say(&format!("{rung} does not work here: {because}; {}", instead(&spec, &lower)));
+                status.say(&format!("{rung} does not work here: {because}; {}", instead(rung, &lower)));
                 spec = lower;
             }
         }
@@ -198,17 +198,14 @@ fn rung(failure: Failure, spec: &VmSpec) -> Rung {
     }
 }
 
-fn instead(before: &VmSpec, now: &VmSpec) -> String {
-    if before.accelerator.value != now.accelerator.value {
-        format!("using {}", now.accelerator.value)
-    } else if before.window.value != now.window.value {
-        format!("the window is {}", now.window.value)
-    } else if before.start.value != now.start.value {
-        "the VM boots".to_owned()
-    } else if before.agent.value != now.agent.value {
-        format!("the agent is reached by {}", now.agent.value)
-    } else {
-        format!("the rendering is {}", now.gpu.value)
+/// What the plan without the rung has in its place. More may differ: without OpenGL a start can be instant, say.
+fn instead(rung: Rung, lower: &VmSpec) -> String {
+    match rung {
+        Rung::Accelerator(_) => format!("using {}", lower.accelerator.value),
+        Rung::Gl => format!("the rendering is {}", lower.gpu.value),
+        Rung::Window(_) => format!("the window is {}", lower.window.value),
+        Rung::Vsock => format!("the agent is reached by {}", lower.agent.value),
+        Rung::Checkpoint => "the VM boots".to_owned(),
     }
 }
 
@@ -268,4 +265,20 @@ fn died(reason: &str, tails: &Tails, files: &Files) -> Error {
     }
     let (console, qemu) = (files.console_log_path(), files.qemu_log_path());
     Error::new(Kind::VmDied, text).hint(format!("all of it: {} and {}", console.display(), qemu.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Start;
+    use crate::plan::tests::{host, spec};
+
+    #[test]
+    fn what_takes_a_failed_rungs_place_is_named_whatever_else_changes_with_it() {
+        let facts = host(Os::Linux);
+        let before = spec(&facts, "").unwrap();
+        let lower = spec(&facts.without(Rung::Gl, "it fails"), "").unwrap();
+        assert_eq!((before.start.value, lower.start.value), (Start::Boot, Start::Instant));
+        assert_eq!(instead(Rung::Gl, &lower), "the rendering is software");
+    }
 }
