@@ -17,12 +17,16 @@ until_word() {
     start=$(now)
     exec {said}< <(exec setsid "$@" 2>&1 </dev/null)
     local pid=$!
-    while IFS= read -r line <&"$said"; do case $line in *"$word"*) break ;; esac; done
+    : >"$work/said"
+    while IFS= read -r line <&"$said"; do
+        echo "$line" >>"$work/said"
+        case $line in *"$word"*) break ;; esac
+    done
     ms_since "$start"
     kill -KILL -- "-$pid" 2>/dev/null || true
     while [ -e "/proc/$pid" ]; do sleep 0.05; done
     exec {said}<&-
-    [[ ${line:-} = *"$word"* ]] || die "$1 never said $word"
+    [[ ${line:-} = *"$word"* ]] || die "$* never said $word, but last: $(tail -n5 "$work/said")"
 }
 
 # bare_qemu WORD ARGUMENT...: the same QEMU on the same machine type.
