@@ -21,9 +21,8 @@ struct State {
 }
 
 impl Signals {
-    /// Takes over the process's signals, once. They count from the first [`Self::wake`] on: the thread that hears them
-    /// comes after QEMU's start, which a second thread makes slower (a fork of more than one copies memory that each of
-    /// them goes on writing to).
+    /// Takes over the process's signals, once. They wait until the first [`Self::wake`]: the thread that hears them comes
+    /// after QEMU's start, which takes longer beside a second thread (both write to memory that the fork shares).
     ///
     /// # Errors
     /// They are taken over already.
