@@ -1,7 +1,7 @@
 //! The launcher embeds the VM's parts; the agent, which is one of them, embeds nothing.
 
 #[cfg(feature = "launcher")]
-#[path = "src/assets/embed.rs"]
+#[path = "src/payload/embed.rs"]
 mod embed;
 
 #[cfg(feature = "launcher")]

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Measures the executable against its goals: medians of several runs with their range, each beside a peer that is measured
-# in turn with it. The machine must be idle.
+# Measures the executable against its goals: the median of several runs with their range, each beside a peer that is
+# measured alternately with it. The machine must be idle.
 # Usage: scripts/bench.sh EXECUTABLE [GROUP...]      (RUNS=5; default: all groups)
-#   WRITE=1   puts each group's table between its marks in README.md too
+#   WRITE=1   also puts each group's table between its marks in docs/BENCHMARKS.md
 #
-# A group is a file scripts/bench/GROUP.sh with functions and a list of rows (scripts/bench/lib.sh says how), a word in the
-# list below, and two marks in README.md.
+# A group is a file scripts/bench/GROUP.sh (scripts/bench/lib.sh says how it prints its table), a word in the list below,
+# and two marks in docs/BENCHMARKS.md.
 # shellcheck source=scripts/bench/lib.sh
 . "$(dirname "$0")/bench/lib.sh"
 
@@ -13,13 +13,11 @@
 executable=$(realpath "$1")
 shift
 groups=("$@")
-((${#groups[@]})) || groups=(launcher boot memory terminal scale size)
+((${#groups[@]})) || groups=(launcher boot memory terminal ghostty network scale size)
 for group in "${groups[@]}"; do [ -f "$REPO/scripts/bench/$group.sh" ] || die "no such group: $group"; done
 
 start_bench
 for group in "${groups[@]}"; do
-    table=$work/$group.md
-    # shellcheck disable=SC1090 # each is checked by itself
-    (. "$REPO/scripts/bench/$group.sh") | tee "$table"
-    [ -z "${WRITE:-}" ] || write_table "$group" "$table"
+    run_group "$REPO/scripts/bench/$group.sh" "$work/$group.md"
+    [ -z "${WRITE:-}" ] || write_table "$REPO/docs/BENCHMARKS.md" "$group" "$work/$group.md"
 done

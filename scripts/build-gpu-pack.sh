@@ -1,28 +1,29 @@
 #!/usr/bin/env bash
-# Builds a GPU pack: what a VM needs to drive a physical GPU that is handed to it. The guest's kernel with modules, the
-# drivers as such, the firmware that they ask for, and what the image's Mesa lacks for them, each with its licence.
+# Builds a GPU pack: the files that a VM needs for a passed GPU. The guest's kernel with modules, the GPU drivers among them,
+# their firmware, and the parts that the image's Mesa lacks, each with its licence.
 # Usage: [GPU_DRIVERS="amdgpu i915 xe nouveau"] scripts/build-gpu-pack.sh KERNEL ROOTFS OUT
 #   KERNEL  the folder of build-kernel.sh: the pack's kernel is of the same version
-#   ROOTFS  the folder of build-rootfs.sh: what its Mesa lacks for physical GPUs comes along
-#   OUT     gets vmlinux, gpu-pack.img (squashfs), licences/ and manifest.json
-# Half an hour on 2 cores with all drivers; GPU_DRIVERS="amdgpu" makes a pack for one make of card.
+#   ROOTFS  the folder of build-rootfs.sh: the parts that its Mesa lacks for physical GPUs are added
+#   OUT     the folder for vmlinux, gpu-pack.img (squashfs), licences/ and manifest.json
+# Half an hour on 2 cores with all drivers; GPU_DRIVERS="amdgpu" makes a pack for one vendor.
 #
 # The kernel's configuration is the guest's, with docker/kernel/gpu-pack/common.config and a fragment for each driver.
-# It has an entry of its own in the build cache (gpu-kernel): newer firmware must not cost a kernel.
+# The kernel has its own entry in the build cache (gpu-kernel), so newer firmware does not rebuild it.
 # The image has modules/RELEASE (with depmod's indices), firmware/, licences/ and, for a guest of Debian's,
 # debian-SUITE/, whose files the guest links into its root. Squashfs compresses it as a whole, so the kernel needs no
 # decompression of modules and firmware.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+export SOURCE_DATE_EPOCH
 # shellcheck source=scripts/kernel.sh
 . "$REPO/scripts/kernel.sh"
 
 fragments_path=$REPO/docker/kernel/gpu-pack
 firmware_suite=trixie
-# Vulkan, which OpenGL on NVIDIA's cards is made of, and the whole LLVM, which it depends on, and so does OpenGL on AMD's.
+# Vulkan, which OpenGL on NVIDIA's GPUs uses, and the whole LLVM, which Vulkan and OpenGL on AMD's GPUs need.
 mesa_package=mesa-vulkan-drivers
 
-# firmware_package DRIVER: Debian's package with its firmware; NVIDIA's is what the GSP runs.
+# firmware_package DRIVER: prints Debian's package with its firmware; NVIDIA's is for the GSP.
 firmware_package() {
     case $1 in
     amdgpu) echo firmware-amd-graphics ;;
@@ -31,13 +32,13 @@ firmware_package() {
     esac
 }
 
-# take_firmware FILES TO NAME...: the files of these names, such as modules ask for. Says the names that are missing:
-# a driver names files for cards that were never sold, and of each several versions.
+# take_firmware FILES TO NAME...: copies the files of these names, which the modules request, and prints the missing names: a
+# driver requests files for GPUs that were never sold, and several versions of each file.
 take_firmware() {
     local from=$1 to=$2 name
     shift 2
     for name in "$@"; do
-        # The name of a file may be a pattern.
+        # A name may be a pattern.
         # shellcheck disable=SC2086
         (cd "$from" && cp -L --parents --preserve=mode -t "$to" -- $name 2>/dev/null) || echo "$name"
     done
@@ -49,7 +50,7 @@ build() (
     need apt-get dpkg-deb gcc make flex bison bc xz strip jq depmod
     mkdir -p "$work/root/usr/lib"
     cd "$work"
-    ln -s usr/lib root/lib # depmod looks in either, by its version
+    ln -s usr/lib root/lib # depmod uses one of the two, depending on its version
     package=$(fetch_kernel "$work/apt" "$kernel_version")
     configure_kernel "${fragments[@]}"
     say "building ${package#* } with ${drivers[*]} and $(nproc) jobs; this takes a while"
@@ -67,7 +68,7 @@ build() (
     rm -rf "$work"
 )
 
-# unpack_package DEB TO: its files, and its licence into image/licences; says its manifest's entry.
+# unpack_package DEB TO: unpacks its files, copies its licence to image/licences, and prints its entry for the manifest.
 unpack_package() {
     local name
     name=$(dpkg-deb -f "$1" Package)
@@ -77,7 +78,8 @@ unpack_package() {
         '{$name, $version, $licence}'
 }
 
-# take_mesa SUITE MANIFEST: what $mesa_package needs and the root filesystem of this manifest lacks, into image/debian-SUITE.
+# take_mesa SUITE MANIFEST: puts the packages that $mesa_package needs and the root filesystem of this manifest lacks into
+# image/debian-SUITE.
 take_mesa() {
     local suite=$1 manifest=$2 lacking deb libraries to=image/debian-$1
     private_apt "$PWD/apt-mesa" "$suite" "$suite-updates" "$suite-security"
@@ -90,7 +92,7 @@ take_mesa() {
     mkdir -p "$to/usr/share"
     cp -R mesa/usr/lib "$to/usr/"
     cp -R mesa/usr/share/{vulkan,drirc.d} "$to/usr/share/"
-    # The name that the image's Mesa knows its own, smaller one by (scripts/rootfs/llvm.sh).
+    # The image's Mesa links its own, smaller LLVM by this name (scripts/rootfs/llvm.sh).
     libraries=("$to"/usr/lib/*/libLLVM.so.*)
     ln -s "$(basename "${libraries[0]}")" "$(dirname "${libraries[0]}")/libLLVM-mesa.so"
 }
@@ -122,7 +124,7 @@ assemble() (
 
     cp -R image/licences "$dir/"
     find image -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-    # Reproducible by default; SOURCE_DATE_EPOCH is the time of the file system itself.
+    # Reproducible by default; SOURCE_DATE_EPOCH is the time of the filesystem itself.
     mksquashfs image "$dir/gpu-pack.img" -comp zstd -Xcompression-level 19 -b 256K -all-root -no-xattrs -noappend \
         -quiet -no-progress >&2
     jq -s --arg arch "$ARCH" --arg version "${kernel_version%-*}" --arg release "$release" --arg mesa_of "$suite" \
@@ -136,11 +138,11 @@ assemble() (
     rm -rf "$work" "$kernel"
 )
 
-# debian_suite MANIFEST: of a root filesystem; nothing for another flavour, which has a whole Mesa.
+# debian_suite MANIFEST: prints the suite of a root filesystem; nothing for another flavour, which has the whole Mesa.
 debian_suite() { jq -r 'select(.flavour == "debian").suite' "$1"; }
 
 (($# == 3)) || die "usage: build-gpu-pack.sh KERNEL ROOTFS OUT"
-[ "$ARCH" = x86_64 ] || die "there is no GPU pack for ARCH=$ARCH (x86_64)"
+[ "$ARCH.$SUITE" = x86_64.trixie ] || die "there is no GPU pack for ARCH=$ARCH SUITE=$SUITE (x86_64, trixie)"
 need gcc jq
 read -ra drivers <<<"${GPU_DRIVERS:-amdgpu i915 xe nouveau}"
 fragments=("${kernel_fragments[@]}" "$fragments_path/common.config")
@@ -150,8 +152,8 @@ for name in "${drivers[@]}"; do
 done
 kernel_version=$(jq -er '.package | split(" ")[1]' "$1/manifest.json") || die "no kernel in $1; run: make assets"
 rootfs=$(realpath -e "$2/manifest.json") || die "no root filesystem in $2; run: make assets"
-# What is there is replaced as a whole.
-[ ! -e "$3" ] || jq -e '.component == "gpu-pack"' "$3/manifest.json" >/dev/null 2>&1 || die "$3 is there and no GPU pack"
+# An older GPU pack is replaced as a whole.
+[ ! -e "$3" ] || jq -e '.component == "gpu-pack"' "$3/manifest.json" >/dev/null 2>&1 || die "$3 exists and is not a GPU pack"
 key_of_kernel=$(kernel_key "=$kernel_version ${drivers[*]}")
 key=$(inputs_key "=$key_of_kernel $firmware_suite $mesa_package" "=$(debian_suite "$rootfs")" \
     "=$(jq -r '.packages | keys[]' "$rootfs")" \

@@ -3,11 +3,12 @@
 # that QEMU boots through PVH, for aarch64 a plain Image.
 # Usage: [ARCH=x86_64|aarch64] scripts/build-kernel.sh OUT      (about 6 minutes on 2 cores)
 #
-# Which version: the newest of the package, asked for only when a build is due. A pinned version would vanish from the
-# archive with the next security update. So the cache key holds the options, the package's name and the compiler, and
-# manifest.json records the version that was taken. For a newer one, remove kernel/ from the cache.
+# It builds the newest version of the package. A pinned version would disappear from the archive with the next security
+# update. The version is not part of the cache key; the options, the package's name and the compiler are. manifest.json
+# records the version. For a newer one, remove kernel/ from the cache.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+export SOURCE_DATE_EPOCH
 # shellcheck source=scripts/kernel.sh
 . "$REPO/scripts/kernel.sh"
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks that neither of the two programs links what only the other one needs.
+# Checks that neither of the two programs links what only the other one needs, and that the lock file of the fuzz targets,
+# a package of its own, follows the dependencies.
 # Usage: scripts/check-dependencies.sh
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -14,6 +15,8 @@ without() {
     die "$program depends on $(tr '\n' ' ' <<<"$found")"
 }
 
-without virtualghost 'russh|tokio|tokio-[a-z]+|lexopt'
-without ghostly-agent 'clap|zstd|tar|toml|include_dir|indicatif' --no-default-features --features agent
-say "each program has only its own crates"
+without virtualghost 'russh|tokio|tokio-[a-z]+|lexopt|wayland-[a-z]+'
+without ghostly-agent 'clap|zstd|toml|include_dir|indicatif' --no-default-features --features agent
+cargo tree --quiet --locked --manifest-path "$REPO/fuzz/Cargo.toml" >/dev/null ||
+    die "fuzz/Cargo.lock is out of date: run \`cargo update --workspace --manifest-path fuzz/Cargo.toml\`"
+say "each program has only its own crates, and the fuzz targets have today's"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compares a kernel's final configuration with what the fragments ask for: kconfig silently drops an option
-# whose dependencies aren't met. Lists every difference; status 0 only if there is none.
+# Compares a kernel's final configuration with the fragments: kconfig silently drops an option whose dependencies are not
+# met. Lists every difference; status 0 only if there is none.
 # Usage: scripts/check-kernel-config.sh FRAGMENT... CONFIG
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -8,9 +8,9 @@
 (($# >= 2)) || die "usage: check-kernel-config.sh FRAGMENT... CONFIG"
 config=${*: -1}
 fragments=("${@:1:$#-1}")
-for file in "$@"; do [ -r "$file" ] || die "can't be read: $file"; done
+for file in "$@"; do [ -r "$file" ] || die "cannot read $file"; done
 
-# An option asked for as n may be written "# CONFIG_X is not set" or not at all.
+# An option that is n in a fragment may be written "# CONFIG_X is not set" or not at all.
 differences=$(awk '
     FNR == 1 { last = (++files == ARGC - 1) }
     !last && /^CONFIG_[A-Za-z0-9_]+=/ {
@@ -33,4 +33,4 @@ differences=$(awk '
                 printf "%s=%s is asked for in %s, but it is %s\n", name, want[name], from[name], value
         }
     }' "${fragments[@]}" "$config" | sort)
-[ -z "$differences" ] || die "$config is not what the fragments ask for:"$'\n'"$differences"
+[ -z "$differences" ] || die "$config differs from the fragments:"$'\n'"$differences"

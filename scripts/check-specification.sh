@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every promise of SPECIFICATION.md names a test that exists: `FILE: WORDS`, and the words are in the file.
+# Checks that every promise in SPECIFICATION.md names a test that exists: for `FILE: TEXT`, that the file contains the text.
 # Usage: scripts/check-specification.sh
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"

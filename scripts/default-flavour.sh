@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the flavour of the guest that `make` takes when none is said: the one that is built already; else arch
-# if a container engine has its base image or can pull it, and the guest is one that Arch is for; else debian.
+# Prints the default flavour of the guest: the one that is built already; otherwise arch, if a container engine has its base
+# image or can pull it and Arch supports the guest's architecture; otherwise debian.
 # Usage: scripts/default-flavour.sh
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -11,19 +11,19 @@ if [ -f "$built" ]; then
     exit
 fi
 
-if [ "$ARCH" != x86_64 ]; then
+if [ "$ARCH" != x86_64 ] || [ "$SUITE" != trixie ]; then
     echo debian
     exit
 fi
 
 image=archlinux
 for engine in docker podman; do
-    # A docker command may be there with no engine behind it: only the engine's own answer counts.
+    # A docker command may be installed without a running engine, so the engine itself must answer.
     if ! command -v "$engine" >/dev/null || ! timeout 10 "$engine" info >/dev/null 2>&1; then continue; fi
     if "$engine" image inspect "$image" >/dev/null 2>&1 || timeout 300 "$engine" pull -q "$image" >/dev/null 2>&1; then
         echo arch
         exit
     fi
-    say "$engine can't pull $image: taking FLAVOUR=debian, which needs no container"
+    say "$engine could not pull $image; using FLAVOUR=debian, which needs no container"
 done
 echo debian

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds kernel, root file system and QEMU bundle in containers (docker/Dockerfile): OUT/kernel, OUT/rootfs, OUT/qemu.
 # Usage: [FLAVOUR=arch|debian] [CONTAINER=docker|podman|buildah] scripts/docker-build.sh OUT [kernel|rootfs|qemu]...
-#   DEBIAN_BASE, ARCH_BASE  the base images, where the engine needs other names for them than debian:bookworm, archlinux:latest
-#   MIRROR, ARCH_MIRROR     archives to take packages from, else those of the base images
-#   CONTAINER_ARGS          more arguments for the engine's `build`, such as --no-cache (takes the newest packages)
+#   DEBIAN_BASE, ARCH_BASE  the base images (default: debian:bookworm, archlinux:latest)
+#   MIRROR, ARCH_MIRROR     archives of packages (default: those of the base images)
+#   CONTAINER_ARGS          more arguments for the engine's `build`, such as --no-cache (for the newest packages)
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -16,7 +16,7 @@ out=$1
 parts=("${@:2}")
 ((${#parts[@]})) || parts=(artefacts)
 
-# works ENGINE: a command of that name may be there with nothing behind it, so it is asked.
+# works ENGINE: the engine answers. A command of that name may be installed without a running engine.
 works() { command -v "$1" >/dev/null && timeout 30 "$1" info >/dev/null 2>&1; }
 
 find_engine() {
@@ -29,33 +29,36 @@ find_engine() {
     for engine in docker podman buildah; do
         if works "$engine"; then echo "$engine" && return; fi
     done
-    die "no container engine works here (asked: docker, podman, buildah); $without"
+    die "no container engine works (tried: docker, podman, buildah); $without"
 }
 
-# have_base IMAGE HINT: the engine has the base image or can get it.
+# have_base IMAGE HINT: the engine has the base image, or pulls it.
 have_base() {
     local inspect=(image inspect)
     [ "${engine##*/}" != buildah ] || inspect=(inspect --type image)
     "$engine" "${inspect[@]}" "$1" >/dev/null 2>&1 || "$engine" pull "$1" >&2 ||
-        die "$engine can't pull the base image $1; $2"
+        die "$engine could not pull the base image $1; $2"
 }
 
 case $flavour in
 arch | debian) ;;
 *) die "no such flavour: $flavour (arch, debian)" ;;
 esac
-[ -z "${GHOSTTY:-}" ] || die "GHOSTTY=FILE is for a build without a container: make assets FLAVOUR=debian GHOSTTY=$GHOSTTY"
+case ${GHOSTTY:-} in
+'' | none | http://* | https://*) ;;
+*) die "GHOSTTY=FILE is for a build without a container: make assets FLAVOUR=debian GHOSTTY=$GHOSTTY" ;;
+esac
 [ "$ARCH" = "$HOST_ARCH" ] || die "a container is of this machine's architecture, $HOST_ARCH; $without"
 engine=$(find_engine)
-say "$engine builds ${parts[*]} ($flavour)"
+say "building ${parts[*]} ($flavour) with $engine"
 if [ "$flavour" = arch ] && [[ " ${parts[*]} " =~ \ (rootfs|artefacts)\  ]]; then
-    have_base "$arch_base" "build the other flavour (make assets FLAVOUR=debian), or say ARCH_BASE=IMAGE"
+    have_base "$arch_base" "build the other flavour (make assets FLAVOUR=debian), or set ARCH_BASE=IMAGE"
 fi
 if [ "$flavour" = debian ] || [ "${parts[*]}" != rootfs ]; then
-    have_base "$debian_base" "say DEBIAN_BASE=IMAGE, or build without: make assets FLAVOUR=debian"
+    have_base "$debian_base" "set DEBIAN_BASE=IMAGE, or build without a container: make assets FLAVOUR=debian"
 fi
 
-# The agent is compiled here, not there: it runs wherever the guest's C library is not older than this machine's.
+# The agent is compiled outside the container. It may need a C library at least as new as this machine's.
 "$REPO/scripts/build-agent.sh" "$(build_path)/agent"
 mkdir -p "$out"
 export_dir=$(mktemp -d "$out/.container.XXXXXX")
@@ -64,7 +67,8 @@ read -ra more <<<"${CONTAINER_ARGS:-}"
 for part in "${parts[@]}"; do
     DOCKER_BUILDKIT=1 "$engine" build -f "$REPO/docker/Dockerfile" --target "$part" --output "type=local,dest=$export_dir" \
         --build-arg "FLAVOUR=$flavour" --build-arg "DEBIAN_BASE=$debian_base" --build-arg "ARCH_BASE=$arch_base" \
-        --build-arg "MIRROR=${MIRROR:-}" --build-arg "ARCH_MIRROR=${ARCH_MIRROR:-}" "${more[@]}" "$REPO" ||
+        --build-arg "MIRROR=${MIRROR:-}" --build-arg "ARCH_MIRROR=${ARCH_MIRROR:-}" \
+        --build-arg "SUITE=$SUITE" --build-arg "GHOSTTY=${GHOSTTY:-}" --build-arg "GHOSTTY_SHA256=${GHOSTTY_SHA256:-}" "${more[@]}" "$REPO" ||
         die "$engine could not build $part; its last lines say why"
 done
 

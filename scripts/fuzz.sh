@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of fuzz/ over its corpus and then on new inputs; prints a table, and fails on a crash, a hang
-# (5 s on one input) or an input that takes much memory.
+# Runs every fuzz target of fuzz/ on its corpus and then on new inputs. Prints a table, and fails on a crash, a hang (5 s on
+# one input) or an input that needs much memory.
 # Usage: [CARGO=cargo] scripts/fuzz.sh [SECONDS-PER-TARGET]     (default: 5)
 #
-# libFuzzer comes with a crate, and what instruments the code is in every rustc, so this needs no cargo-fuzz and no
-# nightly, only a C++ compiler. Without sanitizers: all but two lines of what is fuzzed is safe Rust. What is found on the
-# way is kept in target/fuzz/corpus; `cargo fuzz cmin` or -merge=1 makes a small committed corpus of it.
+# A crate contains libFuzzer, and every rustc can instrument code, so this needs a C++ compiler, but neither cargo-fuzz nor
+# nightly. It runs without sanitizers: all but two lines of the fuzzed code are safe Rust. New inputs are kept in
+# target/fuzz/corpus; `cargo fuzz cmin` or -merge=1 reduces them for the committed corpus.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -16,7 +16,7 @@ need "$cargo" g++
 
 target=${CARGO_TARGET_DIR:-$REPO/target}/fuzz
 host=$(rustc -vV | sed -n 's/^host: //p')
-# What cargo-fuzz says too. For a target by name: the build scripts and macros stay as they are.
+# The same flags as cargo-fuzz. With --target they do not apply to build scripts and macros.
 flags=(--cfg fuzzing -Cpasses=sancov-module -Cdebug-assertions -Coverflow-checks -Ccodegen-units=1)
 for setting in level=4 inline-8bit-counters pc-table trace-compares; do
     flags+=("-Cllvm-args=-sanitizer-coverage-$setting")
@@ -24,12 +24,12 @@ done
 VIRTUALGHOST_EMPTY=1 RUSTFLAGS=${flags[*]} "$cargo" build --quiet --locked --release --manifest-path "$REPO/fuzz/Cargo.toml" --target "$host" \
     --target-dir "$target"
 
-# In memory where that is possible: the payload is unpacked, with every file synced, at each execution.
+# In memory if possible: each execution unpacks a payload and syncs every file.
 scratch=$(mktemp -d -p "$([ -w /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")" virtualghost-fuzz.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$target/logs" "$target/crashes"
 
-# fuzz TARGET: one line of the table.
+# fuzz TARGET: prints one line of the table.
 fuzz() {
     local name=$1 log=$target/logs/$1 found=$target/corpus/$1 options verdict=ok seeds covered start=$SECONDS
     mkdir -p "$found" "$scratch/$name"
@@ -50,4 +50,4 @@ printf '%-8s  %10s  %7s  %8s  %8s\n' target executions seconds coverage new
 for file in "$REPO"/fuzz/fuzz_targets/*.rs; do
     fuzz "$(basename "$file" .rs)" || failed=1
 done
-((!failed)) || die "an input failed: $target/crashes has it; TARGET FILE plays it again"
+((!failed)) || die "an input failed; it is in $target/crashes, and TARGET FILE runs it again"

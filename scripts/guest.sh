@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Kernel and root filesystem as one file, for the systems where they can't be built: `make dist GUEST=FILE`.
+# Kernel and root filesystem as one file, for systems that cannot build them: `make dist GUEST=FILE`.
 # Usage: scripts/guest.sh pack BUILD FILE      BUILD/kernel and BUILD/rootfs into FILE (.tar.zst)
-#        scripts/guest.sh unpack FILE BUILD    and back
-# The guest's architecture has to be that of the machine which the executable is for; FILE says which it is.
+#        scripts/guest.sh unpack FILE BUILD    the reverse
+# FILE contains the guest's architecture, which must be the one that the executable is built for.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 need tar zstd jq
@@ -22,12 +22,12 @@ pack() {
 
 unpack() {
     local file=$1 build=$2 new=$2/.guest is
-    [ -f "$file" ] || die "GUEST=$file is no file; it is made by: make guest"
+    [ -f "$file" ] || die "GUEST=$file: no such file; it is made by: make guest"
     rm -rf "$new"
     mkdir -p "$new"
-    zstd -qdc "$file" | tar -C "$new" -xSf - || die "$file can't be unpacked: not one of make guest's, or cut off"
-    is=$(cat "$new/guest-arch" 2>/dev/null) || die "$file is not one of make guest's"
-    [ "$is" = "$ARCH" ] || die "the guest in $file is for $is, and $ARCH is wanted"
+    zstd -qdc "$file" | tar -C "$new" -xSf - || die "$file cannot be unpacked: it was not made by make guest, or is truncated"
+    is=$(cat "$new/guest-arch" 2>/dev/null) || die "$file was not made by make guest"
+    [ "$is" = "$ARCH" ] || die "the guest in $file is for $is, not for $ARCH"
     rm -rf "$build/kernel" "$build/rootfs"
     touch "$new"/{kernel,rootfs}/manifest.json # newer than its prerequisites, for make
     mv "$new"/{kernel,rootfs} "$build/"

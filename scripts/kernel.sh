@@ -2,9 +2,9 @@
 # The guest's kernel from Debian's source package: fetched, configured, made. Sourced after lib.sh by build-kernel.sh and
 # build-gpu-pack.sh.
 #
-# Which configuration: what the fragments name, and what that selects. allnoconfig answers "no" to every other
-# question (tinyconfig is that too, over a fragment of its own that asks for -Os and a tiny slab allocator). Kconfig
-# drops silently what it can't set, so check-kernel-config.sh looks before the compiler starts.
+# The configuration is the options of the fragments and those that they select. allnoconfig sets every other option to n
+# (tinyconfig does too, after a fragment with -Os and a tiny slab allocator). Kconfig silently drops options that it cannot
+# set, so check-kernel-config.sh runs before the compiler.
 kernel_package=linux-source-6.12
 kernel_suites=(trixie trixie-updates trixie-security)
 kernel_fragments=("$REPO"/docker/kernel/{,"$ARCH"/}*.config)
@@ -14,39 +14,49 @@ x86_64) kernel_arch=x86_64 image=vmlinux ;;
 aarch64) kernel_arch=arm64 image=arch/arm64/boot/Image ;;
 esac
 
-# fetch_kernel APT [VERSION]: Debian's source, in this version or else the newest, into ./linux; says the package's name
-# and version. APT is a folder of private_apt's.
+# fetch_kernel APT [VERSION]: fetches Debian's source, by default the newest version, into ./linux, and prints the package's
+# name and version. APT is a folder of private_apt.
 fetch_kernel() {
     private_apt "$1" "${kernel_suites[@]}"
     say "fetching $kernel_package ${2-}"
     apt-get "${apt_opts[@]}" -qq download "$kernel_package${2+=$2}" ||
-        die "the archive has no $kernel_package ${2-}: remove kernel/ from $(build_cache_path), and build the kernel anew"
+        die "the archive has no $kernel_package ${2-}; remove kernel/ from $(build_cache_path) and build the kernel again"
     dpkg-deb --fsys-tarfile "$kernel_package"_*.deb | tar -xO "./usr/src/$kernel_package.tar.xz" |
         tar -xJ --strip-components=1 --one-top-level=linux
+    enlarge_key_queue linux/drivers/input/evdev.c
     echo "$kernel_package $(dpkg-deb -f "$kernel_package"_*.deb Version)"
 }
 
-# configure_kernel FRAGMENT...: ./linux/.config, which is what the fragments ask for.
+# enlarge_key_queue EVDEV_C: gives programs that read a keyboard a queue of 1024 events instead of 64. A key that is pressed and
+# released takes 4; a compositor that draws in software on an emulated processor may not read for two seconds, and the kernel
+# empties a queue that is full. The size is a constant, which no option changes.
+enlarge_key_queue() {
+    sed -i 's/^\(#define EVDEV_MIN_BUFFER_SIZE\t\)64U$/\11024U/' "$1"
+    grep -q '^#define EVDEV_MIN_BUFFER_SIZE[[:space:]]1024U$' "$1" ||
+        die "$1 does not define EVDEV_MIN_BUFFER_SIZE as 64U; look for the queue's new size there, and correct scripts/kernel.sh"
+}
+
+# configure_kernel FRAGMENT...: makes ./linux/.config, and checks that it has every option of the fragments.
 configure_kernel() {
     cat "$@" >asked.config
     kernel_make linux KCONFIG_ALLCONFIG="$PWD/asked.config" allnoconfig
     "$REPO/scripts/check-kernel-config.sh" "$@" linux/.config
 }
 
-# kernel_make TREE ARGUMENT...: make in an empty environment, as variables and flags of an outer make would reach
-# the kernel's Makefile. User, host and time of the build stand in the kernel's banner, hence fixed ones; a Rust
-# compiler or pahole that happens to be installed would leave its version in /proc/config.gz, hence none.
+# kernel_make TREE ARGUMENT...: runs make in an empty environment, because variables and flags of an outer make would reach
+# the kernel's Makefile. User, host and time of the build are in the kernel's banner, so they are fixed. The versions of a
+# Rust compiler and of pahole would be in /proc/config.gz, so both are off.
 kernel_make() {
     env -i PATH="$PATH" LC_ALL=C ARCH="$kernel_arch" CROSS_COMPILE="$tools" \
         KBUILD_BUILD_USER=virtualghost KBUILD_BUILD_HOST=virtualghost KBUILD_BUILD_VERSION=1 \
         KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$SOURCE_DATE_EPOCH")" make -s RUSTC=false PAHOLE=false -C "$@"
 }
 
-# kernel_key INPUT...: the key (see inputs_key) of what the caller's function `build` makes of these inputs and a kernel
-# of its `fragments`. Only what can change the kernel counts: the options without their comments, and the functions that
-# fetch and build. A better comment must not cost a kernel.
+# kernel_key INPUT...: prints the key (inputs_key) of the caller's function `build` with these inputs and a kernel of its
+# `fragments`. Only inputs that can change the kernel count: the options without comments, and the functions that fetch and
+# build. So an edited comment does not rebuild the kernel.
 kernel_key() {
     inputs_key "=$(grep -h '^CONFIG_' "${fragments[@]}" | sort)" "=$kernel_package ${kernel_suites[*]}" \
-        "=$(declare -f build fetch_kernel configure_kernel kernel_make private_apt)" \
+        "=$(declare -f build fetch_kernel configure_kernel kernel_make enlarge_key_queue private_apt)" \
         "=$("${tools}gcc" --version | head -1)" "=$ARCH" "=$SOURCE_DATE_EPOCH" "$@"
 }

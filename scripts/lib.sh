@@ -6,10 +6,11 @@ set -euo pipefail
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export REPO
 export LC_ALL=C.UTF-8
-# Every timestamp that a build writes: fixed, so that equal inputs give equal bytes.
-export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1767225600}
+# Every timestamp that a build writes: fixed, so that equal inputs give equal bytes. Scripts that run packers export it; the
+# others do not, because cargo compiles C code again when it changes.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1767225600}
 
-# macOS has bash 3 and BSD's tools. The scripts want bash 4 and GNU's, which Homebrew has.
+# macOS has bash 3 and BSD's tools. The scripts need bash 4 and GNU's tools, from Homebrew.
 if [[ $OSTYPE == darwin* ]]; then
     for gnu in {/usr/local,/opt/homebrew}/opt/{coreutils,findutils,gnu-sed,gnu-tar,grep}/libexec/gnubin; do
         [ ! -d "$gnu" ] || PATH=$gnu:$PATH
@@ -19,7 +20,7 @@ fi
 say() { printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
-# This machine's architecture, and the guest's: ARCH=x86_64 or aarch64, this machine's if it is not said.
+# This machine's architecture, and the guest's: ARCH=x86_64 or aarch64, by default this machine's.
 HOST_ARCH=$(uname -m)
 HOST_ARCH=${HOST_ARCH/arm64/aarch64} # as macOS has it
 export ARCH=${ARCH:-$HOST_ARCH}
@@ -28,7 +29,14 @@ x86_64 | aarch64) ;;
 *) die "there are no guests for ARCH=$ARCH (x86_64, aarch64)" ;;
 esac
 
-# deb_arch ARCH: what Debian calls it.
+# The Debian that the debian flavour's guest is: trixie, or sid, whose packages are as new as those of rolling distributions.
+export SUITE=${SUITE:-trixie}
+case $SUITE in
+trixie | sid) ;;
+*) die "there are no guests of SUITE=$SUITE (trixie, sid)" ;;
+esac
+
+# deb_arch ARCH: prints Debian's name of it.
 deb_arch() {
     case $1 in
     x86_64) echo amd64 ;;
@@ -37,7 +45,7 @@ deb_arch() {
     esac
 }
 
-# Where the loader of a root file system for ARCH is.
+# guest_loader: prints the path of the dynamic loader in a root filesystem for ARCH.
 guest_loader() {
     case $ARCH in
     x86_64) echo lib64/ld-linux-x86-64.so.2 ;;
@@ -45,28 +53,33 @@ guest_loader() {
     esac
 }
 
-# Where the components for ARCH go: those for another machine than this one beside the own ones.
-build_path() { printf '%s\n' "$REPO/assets/build$([ "$ARCH" = "$HOST_ARCH" ] || echo "/$ARCH")"; }
+# build_path: prints the folder of the components for ARCH and SUITE. Each other one has a folder below the usual one.
+build_path() {
+    local other=
+    [ "$ARCH" = "$HOST_ARCH" ] || other+=/$ARCH
+    [ "$SUITE" = trixie ] || other+=/$SUITE
+    printf '%s\n' "$REPO/assets/build$other"
+}
 
-# What the names of the compiler and its tools for ARCH begin with.
+# tool_prefix: prints the prefix of the compiler and its tools for ARCH.
 tool_prefix() { [ "$ARCH" = "$HOST_ARCH" ] || printf '%s\n' "$ARCH-linux-gnu-"; }
 
-# need COMMAND...: refuses to start without them, and says what to type.
+# need COMMAND...: fails if one is not installed, and prints the fix.
 need() {
     local c missing=()
     for c in "$@"; do command -v "$c" >/dev/null || missing+=("$c"); done
     ((${#missing[@]} == 0)) || die "not installed: ${missing[*]}; run: scripts/install-deps.sh"
 }
 
-((BASH_VERSINFO[0] >= 4)) || [ "${0##*/}" = install-deps.sh ] || die "bash $BASH_VERSION is too old. Type: scripts/install-deps.sh build, and open a new shell"
+((BASH_VERSINFO[0] >= 4)) || [ "${0##*/}" = install-deps.sh ] || die "bash $BASH_VERSION is too old; run: scripts/install-deps.sh build, then open a new shell"
 
 # as_root COMMAND...: directly as root, else in a user namespace where we are root. Nothing is mounted.
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else unshare --map-root-user --map-auto "$@"; fi
 }
 
-# inputs_key ITEM...: one sha256 over the named files, folders (every file below, with its mode) and
-# =STRINGS. The same inputs give the same key in every clone, so paths count relative to the repository.
+# inputs_key ITEM...: prints one sha256 over files, folders (every file below, with its mode) and =STRINGS. Paths count
+# relative to the repository, so the same inputs give the same key in every clone.
 inputs_key() {
     local item
     for item in "$@"; do
@@ -86,10 +99,13 @@ build_cache_path() {
     printf '%s\n' "${VIRTUALGHOST_BUILD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virtualghost-build}"
 }
 
+# What each component took on two cores of a cloud machine, with everything to be downloaded nearby.
+declare -A usual_minutes=([kernel]=22 [agent]=6 [qemu]=8 [rootfs]=1 [gpu-pack]=60 [gpu-kernel]=40)
+
 # cached COMPONENT KEY OUT FUNCTION
-# OUT gets the component: copied from the build cache if KEY is there, else made by `FUNCTION DIR`, which
-# fills the empty DIR and writes DIR/manifest.json. A build that fails leaves neither cache entry nor OUT.
-# Two clones that build the same key at once: the second waits for the first.
+# Puts the component into OUT: copied from the build cache if KEY is there, otherwise built by `FUNCTION DIR`, which
+# fills the empty DIR and writes DIR/manifest.json. A failed build leaves neither a cache entry nor OUT. If two clones
+# build the same key at the same time, the second waits for the first.
 cached() {
     local component=$1 key=$2 out=$3 build=$4 cache entry tmp
     cache=$(build_cache_path)/$component
@@ -99,9 +115,13 @@ cached() {
     flock -n 9 || { say "waiting for another build of $component (lock: $cache/$key.lock)"; flock 9; }
     if [ ! -f "$entry/manifest.json" ]; then
         tmp=$(mktemp -d "$cache/.$key.XXXXXX")
-        # shellcheck disable=SC2064 # the path is wanted as it is now
+        # shellcheck disable=SC2064 # the path of now
         trap "rm -rf '$tmp'" EXIT
+        say "$component: building; it usually takes ${usual_minutes[$component]:-some} minutes of processor time"
         "$build" "$tmp"
+        times >"$tmp.times" # in this shell: one of its own would have used none
+        say "$component: built in $(awk -F'[ ms]+' '{ sum += $1 + $3 + ($2 + $4) / 60 } END { printf "%.1f", sum }' "$tmp.times") minutes of processor time"
+        rm "$tmp.times"
         [ -s "$tmp/manifest.json" ] || die "$build wrote no manifest.json"
         rm -rf "$entry"
         mv "$tmp" "$entry"
@@ -119,7 +139,7 @@ cached() {
     say "$component: $out"
 }
 
-# debian_mirror: the archive this machine already uses (or MIRROR=…), so no host name stands in the tree.
+# debian_mirror: prints the archive that this machine uses, or MIRROR. The tree names no host.
 debian_mirror() {
     local m=${MIRROR:-}
     # shellcheck disable=SC2016 # apt's format, not the shell's
@@ -127,13 +147,12 @@ debian_mirror() {
         [ -n "$m" ] || m=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 2>/dev/null | head -1)
         [ -n "$m" ] || m=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -m1 '/debian/*$' || true)
     }
-    [ -n "$m" ] || die "no Debian archive found in apt's sources; run apt-get update, or say MIRROR=URL"
+    [ -n "$m" ] || die "no Debian archive found in apt's sources; run apt-get update, or set MIRROR=URL"
     printf '%s\n' "${m%/}"
 }
 
-# private_apt DIR SUITE...: an apt that knows only these Debian suites and keeps its state in DIR: the
-# machine's own configuration is neither read nor changed. Afterwards: `apt-get "${apt_opts[@]}" …`.
-# Of these it knows main, unless `components` says otherwise.
+# private_apt DIR SUITE...: sets up an apt that reads only these Debian suites and keeps its state in DIR. The machine's own
+# configuration is neither read nor changed. Use it as `apt-get "${apt_opts[@]}" …`. `components` is main by default.
 private_apt() {
     local dir=$1 suite mirror arch=${DEB_ARCH:-$(deb_arch "$HOST_ARCH")} components=${components:-main}
     shift
@@ -153,23 +172,30 @@ private_apt() {
     apt-get "${apt_opts[@]}" -qq update || die "apt could not read $* from the archive in $dir/sources.list"
 }
 
-# project_version: as Cargo.toml has it.
+# project_version: prints the version in Cargo.toml.
 project_version() { sed -n '/^\[package\]/,/^\[[^p]/s/^version = "\(.*\)"$/\1/p' "$REPO/Cargo.toml"; }
 
-# platform: the system and architecture of this machine, as the names of release files have them.
+# platform: prints this machine's system and architecture, as in the names of release files.
 platform() {
     case $(uname -s) in
     Linux) printf 'linux-%s\n' "$HOST_ARCH" ;;
     Darwin) printf 'macos-%s\n' "$HOST_ARCH" ;;
     MSYS_NT* | MINGW*) printf 'windows-%s\n' "$HOST_ARCH" ;;
-    *) die "no release is made on $(uname -s)" ;;
+    *) die "releases are not supported on $(uname -s)" ;;
     esac
 }
 
-# program_suffix PLATFORM: how a program's name ends.
+# program_suffix PLATFORM: prints the end of a program's name.
 program_suffix() { case $1 in windows-*) echo .exe ;; esac; }
 
-# dated_tar FILE FOLDER NAME...: a .tar.gz of names in a folder, the same for the same content.
+# pip_install REQUIREMENTS FOLDER: installs exactly the Python packages of scripts/requirements/REQUIREMENTS.txt, each
+# with a digest from that file, and nothing that they depend on besides.
+pip_install() {
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: \
+        --require-hashes --requirement "$REPO/scripts/requirements/$1.txt" --target "$2"
+}
+
+# dated_tar FILE FOLDER NAME...: makes a .tar.gz of names in a folder. The same content gives the same bytes.
 dated_tar() {
     local file=$1 folder=$2
     shift 2
@@ -177,9 +203,9 @@ dated_tar() {
         -cf - "$@" | gzip -9n >"$file"
 }
 
-# mapped_qemu SCRIPT OUT: makes a program that can stand for QEMU and writes to OUT how many bytes of its launcher's
-# constants, which the payload is among, are in the launcher's memory: what it has read of them, and up to 64 KiB around
-# each place. (What the kernel reads ahead from the disk beyond that depends on the disk's settings.)
+# mapped_qemu SCRIPT OUT: makes a stand-in for QEMU that writes to OUT how many bytes of the launcher's constants (the
+# payload is one of them) are in the launcher's memory: the bytes that it has read, and up to 64 KiB around each place. How
+# much more the kernel reads ahead depends on the disk's settings.
 mapped_qemu() {
     cat >"$1" <<END
 #!/bin/sh
@@ -189,15 +215,15 @@ END
     chmod +x "$1"
 }
 
-# stub_source TEXT <SYMBOLS: C code with these functions, each of which prints TEXT and ends the program.
-# Symbols are as nm prints them, NAME or NAME@VERSION.
+# stub_source TEXT <SYMBOLS: prints C code with these functions, each of which prints TEXT and aborts. Symbols are as nm
+# prints them, NAME or NAME@VERSION.
 stub_source() {
     printf '%s\n' '#include <stdlib.h>' '#include <unistd.h>' "static const char text[] = \"$1\\n\";" \
         'static void left_out(void) { if (write(2, text, sizeof text - 1)) {} abort(); }'
     sed 's/@.*//; s/.*/void &(void) __attribute__((alias("left_out")));/'
 }
 
-# version_script <SYMBOLS: ld's version script, which exports these and nothing else.
+# version_script <SYMBOLS: prints a version script for ld that exports exactly these.
 version_script() {
     awk -F@ '{symbols[$2] = symbols[$2] " " $1 ";"}
         END {for (version in symbols) print version " { global:" symbols[version] (n++ ? "" : " local: *;") " };"

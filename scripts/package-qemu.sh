@@ -13,7 +13,8 @@
 #   sources                what else than the scripts and QEMU itself makes the bundle, for the cache key
 # and defines:
 #   choose_source          sets system_qemu, the QEMU to take; empty if it is not from this system
-#   find_files DIR         fills located, and run_time_libraries if there are any; sets version
+#   find_files DIR         fills located, and run_time_libraries if there are any; sets version, and suite and date if they are
+#                          known: which Debian the packages are of, and how new they are
 #   package_of PATH        "NAME VERSION FOLDER-OF-LICENCES" of the package that PATH is from, tab-separated, or nothing
 #   needed OBJECT          the libraries that an object names, one a line
 #   from_host NAME         whether this one comes from the host
@@ -21,12 +22,15 @@
 #   finish                 makes the objects find each other wherever the bundle lies, and whatever else is due
 #
 # The cache key holds these scripts, and the QEMU of this system if that is the source, but no package
-# versions: those are looked up only when a bundle is made, and then stand in manifest.json.
-# To take newer packages remove the folder `qemu` of the build cache.
+# versions: those are looked up only when a bundle is made, and then stand in manifest.json. `make audit` compares them with
+# what the distribution has now. To take newer packages remove the folder `qemu` of the build cache.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+export SOURCE_DATE_EPOCH
 # shellcheck source=scripts/qemu-bundle.conf
 . "$REPO/scripts/qemu-bundle.conf"
+# shellcheck source=scripts/qemu/known-bad.sh
+. "$REPO/scripts/qemu/known-bad.sh"
 
 # Where a library, module or firmware file of that name lies.
 declare -A located=()
@@ -123,7 +127,7 @@ join_licences() {
 }
 
 build() {
-    local name bundle=$1 work=$1/.work version=
+    local name bundle=$1 work=$1/.work version="" date="" suite=""
     mkdir -p "$work" "$bundle/$(dirname "$program")" "$bundle/$libraries" "$bundle/$modules_in" "$bundle"/share/{qemu,doc}
     find_files "$work"
 
@@ -145,10 +149,15 @@ build() {
     chmod -R u=rwX,go=rX "$bundle"
     chmod 755 "$bundle/$program"
 
-    for name in "${!packages[@]}"; do printf '%s\t%s\n' "$name" "${packages[$name]}"; done | sort |
-        jq -Rn --arg version "$version" --arg arch "$ARCH" --arg program "$program" --arg modules "$modules_in" \
+    for name in "${!packages[@]}"; do printf '%s\t%s\n' "$name" "${packages[$name]}"; done | sort >"$bundle/.packages"
+    remedy_for_old="update it with your package manager, then try again"
+    [ -n "$system_qemu" ] || remedy_for_old="make update-qemu"
+    refuse_known_bad < <({ printf 'qemu\t%s\n' "$version" && cat "$bundle/.packages"; } | awk -F'\t' '!seen[$1]++')
+    jq -Rn --arg version "$version" --arg arch "$ARCH" --arg program "$program" --arg modules "$modules_in" --arg date "$date" --arg suite "$suite" \
             '{component: "qemu", version: $version, $arch, $program, modules: $modules, data: "share/qemu",
-            packages: ([inputs / "\t" | {(.[0]): .[1]}] | add // {})}' >"$bundle/manifest.json"
+            packages: ([inputs / "\t" | {(.[0]): .[1]}] | add // {})}
+            + if $suite == "" then {} else {$date, $suite} end' <"$bundle/.packages" >"$bundle/manifest.json"
+    rm "$bundle/.packages"
     find "$bundle" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 }
 
@@ -163,6 +172,6 @@ emulator=qemu-system-$ARCH
 # shellcheck source=scripts/qemu/linux.sh
 . "$REPO/scripts/qemu/$os.sh"
 choose_source
-key=$(inputs_key "$REPO/scripts/package-qemu.sh" "$REPO/scripts/qemu/$os.sh" "$REPO/scripts/qemu-bundle.conf" "${sources[@]}" \
+key=$(inputs_key "$REPO/scripts/package-qemu.sh" "$REPO/scripts/qemu/known-bad.sh" "$REPO/docker/qemu/known-bad.list" "$REPO/scripts/qemu/$os.sh" "$REPO/scripts/qemu-bundle.conf" "${sources[@]}" \
     "=$ARCH" ${system_qemu:+"=$system_qemu" "$system_qemu"})
 cached qemu "$key" "$1" build

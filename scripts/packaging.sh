@@ -1,29 +1,23 @@
 #!/usr/bin/env bash
-# The install files of a release, filled in from the templates in packaging/: versions, addresses, checksums.
+# Makes the install files of a release from the templates in packaging/, with versions, addresses and checksums.
 # Usage: PROJECT_URL=https://… scripts/packaging.sh VERSION FILES OUT
-#   FILES   the folder of the release's files: the executables of all platforms are there. It gets
-#           virtualghost-VERSION-share.tar.gz (desktop file, icons, licence), virtualghost-VERSION-packages.tar.gz (what
-#           is in OUT) and SHA256SUMS over everything in it
+#   FILES   the folder of the release's files: the executables of all platforms and virtualghost-VERSION-share.tar.gz are
+#           there (scripts/release-files.sh). It gets virtualghost-VERSION-packages.tar.gz (what is in OUT) and SHA256SUMS
+#           over everything in it
 #   OUT     gets homebrew/, winget/ and aur/
 #   PROJECT_URL   the project's page; the files of a release are at PROJECT_URL/releases/download/vVERSION/
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 [ $# = 3 ] || die "usage: scripts/packaging.sh VERSION FILES OUT"
 version=$1 files=$2 out=$3
-[[ ${PROJECT_URL:-} =~ ^https://[^/]+(/[A-Za-z0-9._~/-]*)?$ ]] || die "say where the project is: PROJECT_URL=https://…"
-[ "$version" = "$(project_version)" ] || die "the version is $(project_version) in Cargo.toml, not $version"
+[[ ${PROJECT_URL:-} =~ ^https://[^/]+(/[A-Za-z0-9._~/-]*)?$ ]] || die "set the project's address: PROJECT_URL=https://…"
+[ "$version" = "$(project_version)" ] || die "the version in Cargo.toml is $(project_version), not $version"
 url=${PROJECT_URL%/}
 executables=(linux-x86_64 linux-aarch64 macos-x86_64 macos-aarch64 windows-x86_64)
 
-share=$(mktemp -d)
-trap 'rm -rf "$share"' EXIT
-mkdir "$share/share"
-cp -r "$REPO"/{LICENSE,README.md} "$REPO/packaging/virtualghost.desktop" "$REPO/packaging/icons" "$share/share/"
-dated_tar "$files/virtualghost-$version-share.tar.gz" "$share" share
-
-# sum FILE: its checksum.
+# sum FILE: prints its checksum.
 sum() {
-    [ -s "$files/$1" ] || die "no $1 in $files: every platform's executable has to be there"
+    [ -s "$files/$1" ] || die "no $1 in $files; the executables of all platforms must be there"
     sha256sum <"$files/$1" | cut -d' ' -f1
 }
 edits=(-e "s,@FILES@,$url/releases/download/v$version,g" -e "s,@URL@,$url,g" -e "s,@VERSION@,$version,g")
@@ -40,9 +34,10 @@ while IFS= read -r template; do
     filled=${filled%.in}
     mkdir -p "$(dirname "$filled")"
     sed "${edits[@]}" "$template" >"$filled"
-    ! grep -n '@[A-Z0-9]*[:@]' "$filled" || die "$template has a word that is not filled in"
+    ! grep -n '@[A-Z0-9]*[:@]' "$filled" || die "$template has a placeholder without a value"
 done < <(find "$REPO"/packaging/{homebrew,winget,aur} -name '*.in' | sort)
 
 dated_tar "$files/virtualghost-$version-packages.tar.gz" "$out" .
-(cd "$files" && rm -f SHA256SUMS && sha256sum -- * >"$share/SHA256SUMS" && cp "$share/SHA256SUMS" .)
+sums=$(cd "$files" && rm -f SHA256SUMS && sha256sum -- *)
+printf '%s\n' "$sums" >"$files/SHA256SUMS"
 say "$out, and $(wc -l <"$files/SHA256SUMS") files in $files"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Uploads a release: every file of a folder, after a look at its SHA256SUMS.
+# Uploads a release: every file of a folder, after a check of its SHA256SUMS.
 # Usage: scripts/publish.sh TAG FILES      (TAG: vVERSION; needs gh, and GH_TOKEN)
 # With DRY_RUN set it prints what it would upload.
 # shellcheck source=scripts/lib.sh
@@ -7,9 +7,9 @@
 [ $# = 2 ] || die "usage: scripts/publish.sh TAG FILES"
 tag=$1 files=$2
 version=$(project_version)
-[ "$tag" = "v$version" ] || die "the tag is $tag, and the version in Cargo.toml is $version: the tag has to be v$version"
+[ "$tag" = "v$version" ] || die "the tag is $tag, and the version in Cargo.toml is $version; the tag must be v$version"
 [ -s "$files/SHA256SUMS" ] || die "no SHA256SUMS in $files; run: make packages"
-(cd "$files" && sha256sum --quiet -c SHA256SUMS) || die "the files in $files are not those of its SHA256SUMS"
+(cd "$files" && sha256sum --quiet -c SHA256SUMS) || die "the files in $files do not match its SHA256SUMS"
 command=(gh release create "$tag" --verify-tag --title "VirtualGhost $version" --generate-notes)
 case $version in *-*) command+=(--prerelease) ;; esac
 command+=("$files"/*)

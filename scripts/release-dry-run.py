@@ -2,13 +2,14 @@
 """Runs the steps of .github/workflows/release.yml that this machine can: those of Linux, for its own architecture.
 
 Usage: scripts/release-dry-run.py [--check|--list]
-  --check   only looks at the workflow: each step is a make target or a script that is there, each secret is one that
-            scripts/sign.sh knows, and the platforms are those that scripts/packaging.sh fills in
+  --check   only checks the workflows: actions are pinned to commits, tests come before a release, each step of it is a
+            make target or a script that exists, each secret is one of scripts/sign.sh, and the platforms are those of
+            scripts/packaging.sh
   --list    prints the steps that it would run
 
-The files go to dist/dry-run. Those of other platforms are stand-ins and the executable is compressed in a hurry, so
-nothing is uploaded: `make publish` prints what it would do. `make docker-build` is passed over where no container engine
-can build it, and the guest is then the debian flavour, which needs none.
+The files go to dist/dry-run. Those of other platforms are stand-ins and the executable is compressed at a fast level, so
+nothing is uploaded: `make publish` only prints. `make docker-build` is skipped where no container engine can build it, and
+the guest is then the debian flavour, which needs none.
 """
 
 import os
@@ -22,17 +23,18 @@ import sys
 import yaml
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
-WORKFLOW = REPO / ".github/workflows/release.yml"
+WORKFLOWS = REPO / ".github/workflows"
+WORKFLOW = WORKFLOWS / "release.yml"
 STAND_IN = "A stand-in of a dry run, not a program.\n"
 
 
 def rows(job):
-    """The rows of a job's matrix; one without any if it has none."""
+    """The rows of a job's matrix; one empty row without a matrix."""
     return job.get("strategy", {}).get("matrix", {}).get("include", [{}])
 
 
 def fill(value, row):
-    """What GitHub puts in for an expression; a stand-in for what it alone knows."""
+    """The value of a GitHub expression; a stand-in if only GitHub has it."""
     known = {f"matrix.{key}": text for key, text in row.items()}
     known |= {"github.server_url": "https://forge.invalid", "github.repository": "virtualghost/virtualghost",
               "github.ref_name": "v" + version(), "github.token": ""}
@@ -43,8 +45,29 @@ def version():
     return re.search(r'^version = "(.*)"$', (REPO / "Cargo.toml").read_text(), re.M)[1]
 
 
+def check_all():
+    """Errors in any workflow, as sentences."""
+    for path in sorted(WORKFLOWS.glob("*.yml")):
+        text = path.read_text()
+        workflow = yaml.safe_load(text)
+        for line in re.findall(r"^ *-? *uses: (.*)$", text, re.M):
+            local = re.fullmatch(r"\./(.+)", line)
+            if local and (REPO / local[1]).is_file():
+                continue
+            if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+(\.\d+)*", line):
+                yield f"{path.name}: {line}: an action is pinned to a commit, and its version is a comment"
+        for key in ("permissions", "concurrency"):
+            if key not in workflow:
+                yield f"{path.name}: no {key}"
+        for name, job in workflow["jobs"].items():
+            if "uses" not in job and "timeout-minutes" not in job:
+                yield f"{path.name}: {name}: no timeout-minutes"
+
+
 def check(workflow):
-    """Sentences on what is wrong with the workflow."""
+    """Errors in the release workflow, as sentences."""
+    if workflow["jobs"].get("tests", {}).get("uses") != "./.github/workflows/ci.yml":
+        yield "there is no job `tests` that calls ci.yml"
     targets = set(re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.M))
     known = set(re.findall(r"\b(?:MACOS|WINDOWS)_[A-Z_]+", (REPO / "scripts/sign.sh").read_text()))
     wanted = set(re.search(r"^executables=\((.*)\)$", (REPO / "scripts/packaging.sh").read_text(), re.M)[1].split())
@@ -55,16 +78,16 @@ def check(workflow):
     for name, job in workflow["jobs"].items():
         for needed in [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", []):
             if needed not in workflow["jobs"]:
-                yield f"{name}: needs {needed}, which is no job"
+                yield f"{name}: needs {needed}, which is not a job"
+        if name != "tests" and not job.get("needs"):
+            yield f"{name}: does not wait for the tests"
         for row in rows(job):
             if "platform" in row and not row["platform"].endswith(row["arch"]):
                 yield f"{name}: {row['platform']} gets a guest for {row['arch']}"
             if "arch" in row and row["arch"] not in guests:
-                yield f"{name}: nobody builds a guest for {row['arch']}"
-        for step in job["steps"]:
+                yield f"{name}: no job builds a guest for {row['arch']}"
+        for step in job.get("steps", []):
             where = f"{name}: {step.get('run') or step.get('uses')}"
-            if "uses" in step and not re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step["uses"]):
-                yield f"{where}: an action has a version"
             if "run" in step:
                 words = step["run"].split()
                 if words[0] in ("make", "gmake"):
@@ -85,7 +108,7 @@ def steps(workflow):
     """(job, step, environment) for each step that Linux of this architecture runs, in the order of the jobs."""
     arch = platform.machine()
     for name, job in workflow["jobs"].items():
-        for row in rows(job):
+        for row in rows(job) if "steps" in job else []:
             runner = fill(job["runs-on"], row)
             if not runner.startswith("ubuntu") or row.get("arch", arch) != arch:
                 continue
@@ -110,7 +133,7 @@ def run(workflow, release):
         if not engine and "FLAVOUR" in environment:
             environment["FLAVOUR"] = "debian"
         if "docker-build" in command and not engine:
-            ran.append((job, command, "passed over: no container engine works here"))
+            ran.append((job, command, "skipped: no container engine works here"))
             continue
         if job == "publish":
             stand_ins(release)
@@ -118,7 +141,7 @@ def run(workflow, release):
         status = subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=REPO, env={**base, **environment}).returncode
         if "docker-build" in command and status:
             engine = False
-            ran.append((job, command, "passed over: the container engine here can't build it; its last lines say why"))
+            ran.append((job, command, "skipped: the container engine here cannot build it; its last lines say why"))
             continue
         ran.append((job, command, f"status {status}"))
         if status:
@@ -127,7 +150,7 @@ def run(workflow, release):
     print("== what ran")
     for job, command, result in ran:
         print(f"{job:8} {command:50} {result}")
-    return all(result == "status 0" or result.startswith("passed") for _, _, result in ran)
+    return all(result == "status 0" or result.startswith("skipped") for _, _, result in ran)
 
 
 def stand_ins(release):
@@ -141,12 +164,12 @@ def stand_ins(release):
 
 def main():
     workflow = yaml.safe_load(WORKFLOW.read_text())
-    wrong = list(check(workflow))
+    wrong = [*check_all(), *check(workflow)]
     if wrong:
         sys.exit("\n".join(wrong))
     match sys.argv[1:]:
         case ["--check"]:
-            print("each step is there")
+            print("the workflows are sound")
         case ["--list"]:
             for job, step, _ in steps(workflow):
                 if "run" in step:

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Prints what an executable is made of, as SPDX 2.3: the root filesystem's list, the kernel, QEMU with its packages, and
-# the crates of Cargo.lock.
+# Prints the bill of materials of an executable as SPDX 2.3: the root filesystem's packages, the kernel, QEMU with its
+# packages, and the crates of Cargo.lock.
 # Usage: scripts/sbom.sh BUILD > FILE      BUILD: the folder of kernel, rootfs and qemu
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 [ $# = 1 ] || die "usage: scripts/sbom.sh BUILD"
 need jq
 
-# crates: "NAME VERSION" of each, tab-separated.
+# crates: prints name and version of each, separated by a tab.
 crates() {
     awk -F'"' '/^name = /{name = $2} /^version = /{if (name != "virtualghost") print name "\t" $2}' "$REPO/Cargo.lock"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Signs an executable in place, where a key for its system is given; says so where none is.
+# Signs an executable in place if a key for its system is given; otherwise prints that it is unsigned.
 # Usage: scripts/sign.sh FILE
 #
 # macOS (run there): codesign with the hypervisor's entitlement, then notarization by Apple. Without keys the signature is
@@ -8,8 +8,8 @@
 #   MACOS_NOTARY_KEY, MACOS_NOTARY_KEY_ID, MACOS_NOTARY_ISSUER   a key of App Store Connect: .p8 as base64
 # Windows (a name that ends in .exe; on any system with osslsigncode):
 #   WINDOWS_CERTIFICATE, WINDOWS_CERTIFICATE_PASSWORD   a code signing certificate with its key: .pfx as base64
-#   WINDOWS_TIMESTAMP_URL                               a time stamp server: the signature outlives the certificate
-# Linux: there is no such signature; SHA256SUMS is what counts.
+#   WINDOWS_TIMESTAMP_URL                               a time stamp server, so that the signature stays valid after the certificate expires
+# Linux executables have no signature; SHA256SUMS is the check.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 if [ $# != 1 ] || [ ! -f "$1" ]; then die "usage: scripts/sign.sh FILE"; fi
@@ -31,10 +31,10 @@ sign_macos() {
     security create-keychain -p "$password" "$keychain"
     security unlock-keychain -p "$password" "$keychain"
     security import "$work/certificate.p12" -k "$keychain" -P "${MACOS_CERTIFICATE_PASSWORD:-}" -T /usr/bin/codesign ||
-        die "MACOS_CERTIFICATE can't be imported; is MACOS_CERTIFICATE_PASSWORD right?"
+        die "MACOS_CERTIFICATE could not be imported; check MACOS_CERTIFICATE_PASSWORD"
     security set-key-partition-list -S apple-tool:,apple: -k "$password" "$keychain" >/dev/null
     identity=$(security find-identity -v -p codesigning "$keychain" | sed -n 's/^ *1) \([0-9A-F]*\) .*/\1/p')
-    [ -n "$identity" ] || die "MACOS_CERTIFICATE holds no identity for code signing"
+    [ -n "$identity" ] || die "MACOS_CERTIFICATE has no identity for code signing"
     codesign --force --timestamp --options runtime --keychain "$keychain" --sign "$identity" --entitlements "$entitlements" "$file"
     codesign --verify --strict "$file"
     if [ -z "${MACOS_NOTARY_KEY:-}" ]; then
@@ -60,7 +60,7 @@ sign_windows() {
     [ -z "${WINDOWS_TIMESTAMP_URL:-}" ] || options+=(-ts "$WINDOWS_TIMESTAMP_URL")
     osslsigncode sign -pkcs12 "$work/certificate.pfx" -readpass "$work/password" -h sha256 -n VirtualGhost \
         "${options[@]}" -in "$file" -out "$work/signed.exe" >"$work/said" ||
-        { cat "$work/said" >&2 && die "osslsigncode can't sign $file; is WINDOWS_CERTIFICATE_PASSWORD right?"; }
+        { cat "$work/said" >&2 && die "osslsigncode could not sign $file; check WINDOWS_CERTIFICATE_PASSWORD"; }
     cp "$work/signed.exe" "$file"
     say "$file: signed${WINDOWS_TIMESTAMP_URL:+ and time-stamped}"
 }
@@ -68,5 +68,5 @@ sign_windows() {
 case $(uname -s)$file in
 *.exe) sign_windows ;;
 Darwin*) sign_macos ;;
-*) say "$file: Linux executables carry no signature; SHA256SUMS counts" ;;
+*) say "$file: Linux executables have no signature; SHA256SUMS is the check" ;;
 esac

@@ -1,10 +1,10 @@
-//! The executable: what it carries, and the library that does the work. Embedded here and not in the library,
-//! so that neither its compiled form nor its tests hold the blobs.
+//! The launcher's executable: the library and the payload. The payload is embedded here and not in the library, so that
+//! neither the compiled library nor its tests contain it.
 
-use virtualghost::assets::Blobs;
+use virtualghost::payload::Blobs;
 
 static BLOBS: Blobs = include_dir::include_dir!("$OUT_DIR/payload");
 
 fn main() -> std::process::ExitCode {
-    virtualghost::app::main(&BLOBS)
+    virtualghost::cli::main(&BLOBS)
 }

@@ -1,9 +1,9 @@
-//! Any words as a command line, a line each: parsed, or refused in words.
+//! Any arguments, one per line: parsed, or refused with a message.
 #![no_main]
 
 use clap::Parser;
 use libfuzzer_sys::fuzz_target;
-use virtualghost::cli::Cli;
+use virtualghost::cli::args::Cli;
 
 fuzz_target!(|text: &str| {
     match Cli::try_parse_from(std::iter::once("virtualghost").chain(text.lines())) {

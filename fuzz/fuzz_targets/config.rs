@@ -1,4 +1,4 @@
-//! A configuration file of any text: refused with a line that it has, or merged and printed, a setting a line.
+//! Any text as the configuration file: refused with an existing line number, or merged and printed, one setting per line.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

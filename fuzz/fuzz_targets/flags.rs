@@ -1,11 +1,13 @@
-//! Any text as any flag's value: refused, or a value that its own text gives again.
+//! Any text as the value of any flag: refused, or a value whose text has the same value.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 use virtualghost::config::{AccelChoice, DisplayChoice, GlChoice, GpuChoice, KeyboardChoice};
-use virtualghost::units::{HomeMiB, Invalid, MiB, PciAddress, Seconds, Vcpus, VmName, WindowSize};
+use virtualghost::model::units::{
+    HomeSize, Invalid, MemorySize, PciAddress, Seconds, Vcpus, VmName, WindowSize,
+};
 
 fn round_trip<T: FromStr<Err = Invalid> + Display + PartialEq + Debug>(text: &str) {
     match text.parse::<T>() {
@@ -16,8 +18,8 @@ fn round_trip<T: FromStr<Err = Invalid> + Display + PartialEq + Debug>(text: &st
 
 fuzz_target!(|text: &str| {
     round_trip::<Vcpus>(text);
-    round_trip::<MiB>(text);
-    round_trip::<HomeMiB>(text);
+    round_trip::<MemorySize>(text);
+    round_trip::<HomeSize>(text);
     round_trip::<Seconds>(text);
     round_trip::<VmName>(text);
     round_trip::<WindowSize>(text);

@@ -1,37 +1,37 @@
-//! Words of `cp` and `exec`: a file of the host's is never taken for another host's, and a command arrives word by word.
+//! Arguments of `cp` and `exec`: a path on the host never becomes one in a VM, and a request reaches the agent unchanged.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
-use virtualghost::remote::{End, end, scp, shell_line};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use virtualghost::protocol::request::{Bytes, Request, Run};
+use virtualghost::remote::{End, end};
 
 fn copy(text: &OsStr) {
-    let Ok(end) = end(text) else { return };
-    let command = scp(Path::new("/config"), std::slice::from_ref(&end));
-    let argument = command.get_args().last().expect("the end").as_bytes();
-    let colon = argument.iter().take_while(|&&b| b != b'/').position(|&b| b == b':');
-    match end {
-        End::Host(_) => assert!(colon.is_none() && argument.first().is_none_or(|&b| b"./".contains(&b))),
-        End::Guest(name, path) => {
-            let host = format!("vg-{name}");
-            assert_eq!(&argument[..colon.expect("a host's name")], host.as_bytes());
-            assert!(argument.ends_with(path.as_bytes()));
+    let bytes = text.as_bytes();
+    let colon = bytes.iter().take_while(|&&b| b != b'/').position(|&b| b == b':');
+    match end(text) {
+        Ok(End::Host(path)) => assert!(colon.is_none() && path == text),
+        Ok(End::Guest(name, path)) => {
+            let colon = colon.expect("a VM's name");
+            assert_eq!((name.as_str().as_bytes(), path.as_bytes()), (&bytes[..colon], &bytes[colon + 1..]));
         }
+        Err(_) => {}
     }
 }
 
 fuzz_target!(|input: &[u8]| {
-    // No argument of a program's holds a NUL.
-    if input.contains(&0) {
-        return;
-    }
     copy(OsStr::from_bytes(input));
 
-    let words: Vec<_> = input.split(|&b| b == b'\n').map(|word| OsString::from_vec(word.to_vec())).collect();
-    if let Ok(line) = shell_line(&words) {
-        let read: Vec<_> = shlex::bytes::Shlex::new(line.as_bytes()).map(OsString::from_vec).collect();
-        assert_eq!(read, words);
+    let request = Request::Run(Run {
+        id: String::new(),
+        words: input.split(|&b| b == b'\n').map(|word| Bytes(word.to_vec())).collect(),
+        environment: vec![(Bytes(input.to_vec()), Bytes(input.to_vec()))],
+        folder: Some(Bytes(input.to_vec())),
+    });
+    let variables = request.variables();
+    assert_eq!(Request::parse(variables.iter().map(|(_, piece)| piece.as_str())).unwrap(), request);
+    if let Ok(text) = std::str::from_utf8(input) {
+        let _ = Request::parse([text].into_iter());
     }
 });

@@ -1,19 +1,19 @@
-//! What the fuzz targets share: an allocator with a limit, and streams that arrive in pieces.
+//! Shared by the fuzz targets: an allocator with a limit, and streams that arrive in pieces.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// The most that one allocation may ask for: no input is longer than 1 MiB, and nothing that is read from one has a
-/// reason to be more than a chunk of the payload (4 MiB) and some.
+/// The largest allowed allocation: no input is longer than 1 MiB, and nothing that is read from one needs much more than a
+/// chunk of the payload (4 MiB).
 const LIMIT: usize = 32 << 20;
 
-/// Ends the process when an input makes the program ask for much memory at once: libFuzzer's own limit counts only
-/// what is touched, and reservations are not.
+/// Aborts the process when an input causes a large allocation: libFuzzer's own limit counts only memory that is used, not
+/// memory that is reserved.
 struct Limited;
 
 #[global_allocator]
 static ALLOCATOR: Limited = Limited;
 
-// SAFETY: the system's allocator does all of it; an allocation beyond the limit does not return.
+// SAFETY: every call is passed on to the system's allocator; an allocation beyond the limit aborts.
 unsafe impl GlobalAlloc for Limited {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         check(layout.size());
@@ -42,7 +42,7 @@ fn check(size: usize) {
     }
 }
 
-/// The input's first byte is the length of the pieces, less one, in which the rest arrives.
+/// The first byte of the input is the length of the pieces, less one, in which the rest arrives.
 pub fn pieces(input: &[u8]) -> Option<(&[u8], std::slice::Chunks<'_, u8>)> {
     let (length, stream) = input.split_first()?;
     Some((stream, stream.chunks(usize::from(*length) + 1)))

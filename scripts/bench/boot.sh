@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2016 # sourced by scripts/bench.sh
-# Goals 3 and 4: a cold boot to the first prompt under TCG, and a start from a checkpoint. A peer is what one gets by
-# following a recipe: Debian's kernel and initrd, systemd as it is installed, logind, and a unit that starts the same
-# compositor and terminal.
+# A cold boot to the first prompt under TCG, and a start from a checkpoint. A peer is the
+# usual recipe: Debian's kernel and initrd, systemd with its defaults, logind, and a unit that starts the same compositor
+# and terminal.
 
 to_prompt() { start_vm bench --ephemeral "$@" && stop_vm bench; }
 with_virgl() { to_prompt --gl on; }
@@ -10,7 +10,7 @@ without_window() { to_prompt --display none --start boot; }
 instant() { to_prompt --gl off --start instant; }
 instant_without_window() { to_prompt --display none --start instant; }
 
-# until_word WORD COMMAND...: ended, with all that it started, when it has said WORD. $took.
+# until_word WORD COMMAND...: runs COMMAND until it prints WORD, then kills it and its children; sets $took.
 until_word() {
     local word=$1 start line said
     shift
@@ -26,10 +26,10 @@ until_word() {
     kill -KILL -- "-$pid" 2>/dev/null || true
     while [ -e "/proc/$pid" ]; do sleep 0.05; done
     exec {said}<&-
-    [[ ${line:-} = *"$word"* ]] || die "$* never said $word, but last: $(tail -n5 "$work/said")"
+    [[ ${line:-} = *"$word"* ]] || die "$* did not print $word; its last lines: $(tail -n5 "$work/said")"
 }
 
-# bare_qemu WORD ARGUMENT...: the same QEMU on the same machine type.
+# bare_qemu WORD ARGUMENT...: runs the same QEMU with the same machine type until it prints WORD.
 bare_qemu() {
     local word=$1 bundle
     shift
@@ -46,8 +46,8 @@ recipe() {
 recipe_virgl() { recipe gtk,gl=on virtio-gpu-gl-pci; }
 recipe_software() { recipe gtk virtio-gpu-pci; }
 
-# virtme-ng with the same kernel, and the image's files as a folder: it has an init of its own in place of systemd, and
-# no user but root.
+# virtme-ng with the same kernel and the image's files as a folder. It has its own init instead of systemd, and root as
+# its only user.
 virtme_script='mkdir -p -m 700 /run/u
 export SEATD_VTBOUND=0 XDG_RUNTIME_DIR=/run/u HOME=/root LANG=C.UTF-8 WLR_RENDERER_ALLOW_SOFTWARE=1
 export PROMPT_COMMAND="echo prompt-is-there >/dev/ttyS0"
@@ -109,8 +109,8 @@ fi
 compare "to the prompt, software rendering" "" in_software "the recipe" recipe_software
 compare "to SSH, no window" "" without_window "the kernel alone, to its panic" kernel_alone
 vg_env=(DISPLAY=":$display")
-vg warm --accel tcg --ephemeral --gl off >&2
-vg warm --accel tcg --ephemeral --display none >&2
+vg checkpoint --accel tcg --ephemeral --gl off >&2
+vg checkpoint --accel tcg --ephemeral --display none >&2
 vg_env=()
 compare "instant start to the prompt" "at most 1.0 s" instant "the same VM, booted" in_software
 compare "instant start to SSH, no window" "" instant_without_window "the same VM, booted" without_window

@@ -1,34 +1,36 @@
 # shellcheck shell=bash disable=SC2154 # executable is set by bench.sh
-# What the benchmark's groups share. A group prints Markdown: `head_of_table`, then a line of `compare` or `figure` each.
+# Shared by the benchmark's groups. A group writes a Markdown table to descriptor 3: `head_of_table`, then one row per
+# `compare` or `figure`. Its standard output is standard error, so that what a tool prints cannot get into the table.
 #
-#   compare WHAT GOAL OURS PEER_NAME PEER   both commands run in turn RUNS times; each leaves what it took, in ms, in $took
-#   figure WHAT GOAL UNIT COMMAND           COMMAND leaves a number in $took; no peer
+#   compare WHAT GOAL OURS PEER_NAME PEER   runs both commands alternately RUNS times; each sets $took, in $unit (ms)
+#   figure WHAT GOAL UNIT COMMAND           COMMAND sets $took to a number; no peer
 #
-# `timed COMMAND...` sets $took for a command that says nothing itself.
+# `timed COMMAND...` runs a command and sets $took.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-runs=${RUNS:-5}
+runs=${RUNS:-5} unit=ms
 
-# start_bench: a home of its own, a screen, and a QEMU that only says when it was started.
+# start_bench: makes a home, starts an X server, and compiles a stand-in for QEMU that only records when it was started.
 start_bench() {
     need cc Xvfb xdotool jq zstd python3
-    # shellcheck disable=SC2031 # they are nobody's subshell's
+    # shellcheck disable=SC2031 # no subshell has set them
     unset DISPLAY WAYLAND_DISPLAY "${!XDG_@}" "${!VIRTUALGHOST_@}"
     work=$(mktemp -d)
     home=$work/home
     mkdir "$home"
     exec {screen}< <(exec Xvfb -displayfd 1 -screen 0 1280x800x24 +extension GLX -noreset 2>/dev/null)
     screen_pid=$!
-    # A group that failed leaves its VMs.
+    # A group that failed leaves its VMs running.
     trap 'vg stop --all --force >/dev/null 2>&1 || true; kill "$screen_pid"; rm -rf "$work"' EXIT
     read -r -u "$screen" display
+    # In its jail it can open no file of ours, so it prints the time, and the launcher prints QEMU's last line.
     printf '%s\n' '#include <stdio.h>' '#include <time.h>' \
-        'int main(void) { struct timespec t; clock_gettime(CLOCK_REALTIME, &t); FILE *f = fopen(STAMP, "w");' \
-        'return !f || fprintf(f, "%ld", t.tv_sec * 1000000 + t.tv_nsec / 1000) < 0 || fclose(f); }' >"$work/stamp.c"
-    cc -O2 -static -DSTAMP="\"$work/stamp\"" -o "$work/stamp-qemu" "$work/stamp.c"
+        'int main(void) { struct timespec t; clock_gettime(CLOCK_REALTIME, &t);' \
+        'return fprintf(stderr, "started at %ld\n", t.tv_sec * 1000000 + t.tv_nsec / 1000) < 0; }' >"$work/stamp.c"
+    cc -O2 -static -o "$work/stamp-qemu" "$work/stamp.c"
 }
 
-# vg ARGUMENT...: the executable, with nothing of the user's. become_vg: in place of this shell.
+# vg ARGUMENT...: runs the executable without the user's settings. become_vg: the same, in place of this shell.
 vg() { (become_vg "$@"); }
 become_vg() {
     export HOME="$home" ${vg_env[@]+"${vg_env[@]}"}
@@ -45,27 +47,28 @@ timed() {
     ms_since "$start"
 }
 
-# until_qemu COMMAND...: how long the command, which takes this shell's place, is there until it starts the QEMU that is
-# $work/stamp-qemu. The shell's own fork is not measured.
+# until_qemu COMMAND...: sets $took to the time from the start of the command, which replaces a subshell, to its start of
+# $work/stamp-qemu. The fork of the subshell is not measured.
 until_qemu() {
-    rm -f "$work/stamp"
+    local stamp
     (
         now >"$work/start"
         "$@"
     ) >"$work/said" 2>&1 || true
-    [ -s "$work/stamp" ] || die "QEMU was not started: $(cat "$work/said")"
-    ms_since "$(cat "$work/start")" "$(cat "$work/stamp")"
+    stamp=$(sed -n 's/.*started at \([0-9]*\)$/\1/p' "$work/said" | head -n1)
+    [ -n "$stamp" ] || die "QEMU was not started: $(cat "$work/said")"
+    ms_since "$(cat "$work/start")" "$stamp"
 }
 
-# unpack: to the cache, so that the starts after it are warm.
+# unpack: fills the cache, so that later starts are warm.
 unpack() {
     local vg_env=(VIRTUALGHOST_QEMU="$work/stamp-qemu")
-    vg --accel tcg --display none >/dev/null 2>&1 || true
+    vg --accel tcg --display none </dev/null >/dev/null 2>&1 || true
 }
 
-head_of_table() { printf '| %s | VirtualGhost, median of %s (range) | peer, in turn with it | ratio | goal |\n|---|---|---|---|---|\n' "$1" "$runs"; }
+head_of_table() { printf '| %s | VirtualGhost, median of %s (range) | peer, measured alternately | ratio | goal |\n|---|---|---|---|---|\n' "$1" "$runs" >&3; }
 
-# summary NUMBER...: median (smallest to largest), with the precision that the number deserves.
+# summary NUMBER...: prints the median, a tab, and the median with the range; fewer decimals for larger numbers.
 summary() {
     printf '%s\n' "$@" | sort -g | awk '{x[NR] = $1} END {
         m = NR % 2 ? x[(NR + 1) / 2] : (x[NR / 2] + x[NR / 2 + 1]) / 2
@@ -82,8 +85,8 @@ compare() {
     done
     IFS=$'\t' read -r median text < <(summary "${a[@]}")
     IFS=$'\t' read -r peer_median peer_text < <(summary "${b[@]}")
-    printf '| %s | %s ms | %s: %s ms | %s | %s |\n' "$what" "$text" "$peer_name" "$peer_text" \
-        "$(awk -v a="$median" -v b="$peer_median" 'BEGIN {printf "%.3g", a / b}')" "$goal"
+    printf '| %s | %s %s | %s: %s %s | %s | %s |\n' "$what" "$text" "$unit" "$peer_name" "$peer_text" "$unit" \
+        "$(awk -v a="$median" -v b="$peer_median" 'BEGIN {if (b > 0) printf "%.3g", a / b}')" "$goal" >&3
 }
 
 figure() {
@@ -91,10 +94,10 @@ figure() {
     local -a a=()
     for ((i = 0; i < runs; i++)); do "$command" && a+=("$took"); done
     IFS=$'\t' read -r _ text < <(summary "${a[@]}")
-    printf '| %s | %s %s | | | %s |\n' "$what" "$text" "$unit" "$goal"
+    printf '| %s | %s %s | | | %s |\n' "$what" "$text" "$unit" "$goal" >&3
 }
 
-# start_vm NAME ARGUMENT...: a VM under TCG in the background, until its first prompt; $took. Ended by `stop_vm NAME`.
+# start_vm NAME ARGUMENT...: starts a VM under TCG in the background, waits for its first prompt, and sets $took.
 start_vm() {
     local name=$1 start line
     local -n pid=vm_$1
@@ -110,38 +113,67 @@ start_vm() {
     [[ ${line:-} = ready* ]] || die "VM $name: $(cat "$work/$name.said")"
 }
 
-# stop_vm NAME: at once; QEMU dies with the launcher.
+# stop_vm NAME: kills its launcher, and QEMU with it.
 stop_vm() {
     local -n pid=vm_$1
     kill -KILL "$pid"
     while [ -e "/proc/$pid" ]; do sleep 0.05; done
 }
 
-# qemu_of NAME: QEMU's pid.
+# qemu_of NAME: prints QEMU's pid.
 qemu_of() {
     local -n pid=vm_$1
     pgrep -P "$pid" -f qemu-system
 }
 
+# cpu_of STAT...: sets $took to the share of one core that these use for $seconds (proc_pid_stat(5)).
+ticks() { awk '{sum += $14 + $15} END {print sum}' "$@"; }
+cpu_of() {
+    local before
+    before=$(ticks "$@")
+    sleep "$seconds"
+    took=$(awk -v ticks=$(($(ticks "$@") - before)) -v hz="$(getconf CLK_TCK)" -v s="$seconds" 'BEGIN {print 100 * ticks / hz / s}')
+}
 in_vm() { vg exec "$@"; }
 assets() { echo "$home"/.cache/virtualghost/assets/*; }
 
-# fetch_vng: virtme-ng to $work/vng; fails where it can't be had.
-fetch_vng() { [ -d "$work/vng" ] || python3 -m pip --quiet --disable-pip-version-check install --root-user-action=ignore --target "$work/vng" virtme-ng; }
+# fetch_vng: installs virtme-ng into $work/vng; fails if it is not available.
+fetch_vng() { [ -d "$work/vng" ] || pip_install virtme-ng "$work/vng"; }
 
-# image_as_folder FOLDER: the files of the root filesystem that was built.
+# image_as_folder FOLDER: extracts the root filesystem that was built.
 image_as_folder() {
     mkdir "$1"
     (cd "$1" && debugfs -R 'rdump / .' "$REPO/assets/build/rootfs/rootfs.img" >/dev/null 2>&1)
 }
 
-# write_table GROUP FILE: into README.md between <!-- bench:GROUP --> and <!-- /bench:GROUP -->.
+# run_group SCRIPT TABLE: runs a group; its table goes to TABLE and to standard output.
+run_group() {
+    # shellcheck source=/dev/null # each group is checked by itself
+    (. "$1") 3>&1 >&2 | tee "$2"
+    check_table "$2"
+}
+
+# check_table FILE: fails unless FILE is one Markdown table: a head, a rule, at least one row, the same number of cells in
+# each line, and nothing else.
+check_table() {
+    local bad
+    bad=$(awk '
+        {line = $0; gsub(/\\\|/, "", line); cells = gsub(/\|/, "", line)}
+        NR == 1 {width = cells}
+        !/^\|.*\|$/ || cells != width {print "line " NR ": " $0; exit bad = 1}
+        (NR == 2) != /^\|(---\|)+$/ {print "line " NR ": " $0; exit bad = 1}
+        END {if (!bad && NR < 3) print "no rows"}' "$1") || true
+    [ -z "$bad" ] || die "not a table: $1: $bad"
+}
+
+# write_table PAGE GROUP TABLE: puts TABLE into PAGE between <!-- bench:GROUP --> and <!-- /bench:GROUP -->.
 write_table() {
-    local readme=$REPO/README.md
-    grep -q "^<!-- bench:$1 -->$" "$readme" || die "README.md has no <!-- bench:$1 -->"
-    awk -v mark="bench:$1" -v file="$2" '
+    local page=$1 group=$2 table=$3
+    check_table "$table"
+    [ "$(grep -cE "^<!-- /?bench:$group -->$" "$page")" = 2 ] || die "$page does not have both marks of bench:$group"
+    awk -v mark="bench:$group" -v file="$table" '
         $0 == "<!-- /" mark " -->" {inside = 0}
         !inside {print}
-        $0 == "<!-- " mark " -->" {inside = 1; while ((getline line < file) > 0) print line}' "$readme" >"$work/readme"
-    cat "$work/readme" >"$readme"
+        $0 == "<!-- " mark " -->" {inside = 1; while ((getline line < file) > 0) print line}' "$page" >"$work/page"
+    cat "$work/page" >"$page"
 }

@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2016 # sourced by scripts/bench.sh
-# Goal 6: what a VM takes while nothing is done in it. Under TCG; the processor's share is QEMU's and the launcher's.
+# Memory and processor time of an idle VM under TCG. The time is that of QEMU and the launcher.
 seconds=${IDLE_SECONDS:-30}
 
-# What the kernel could not give to a new program.
+# Memory that the guest's kernel could not give to a new program.
 guest_used() { took=$(in_vm idle -- cat /proc/meminfo | awk '/^MemTotal/ {all = $2} /^MemAvailable/ {print (all - $2) / 1024}'); }
-# Of each mapping its proportional share, without the guest's memory, which is the one of that size.
+# The proportional share of each mapping, except the guest's memory, which is the mapping of that size.
 qemu_overhead() {
     took=$(awk -v memory=$((2048 << 10)) '/^Size:/ {guest = $2 == memory} /^Pss:/ && !guest {sum += $2} END {print sum / 1024}' \
         "/proc/$(qemu_of idle)/smaps")
@@ -24,18 +24,10 @@ use_and_free() {
 }
 use() { use_and_free && took=$in_use; }
 launcher_memory() { took=$(awk '/^Pss:/ {print $2 / 1024}' "/proc/$vm_idle/smaps_rollup"); }
-# cpu_of STAT...: the share of one core that these take (proc_pid_stat(5)).
-ticks() { awk '{sum += $14 + $15} END {print sum}' "$@"; }
-cpu_of() {
-    local before
-    before=$(ticks "$@")
-    sleep "$seconds"
-    took=$(awk -v ticks=$(($(ticks "$@") - before)) -v hz="$(getconf CLK_TCK)" -v s="$seconds" 'BEGIN {print 100 * ticks / hz / s}')
-}
 idle_cpu() { cpu_of "/proc/$(qemu_of idle)/stat" "/proc/$vm_idle/stat"; }
-# Without the guest's processors, which TCG executes in threads of QEMU's and KVM in the processor itself.
+# Without the guest's vCPUs: TCG runs them in QEMU's threads, KVM in the processor itself.
 without_tcg() { cpu_of "/proc/$(qemu_of idle)/task/$(qemu_of idle)/stat" "/proc/$vm_idle/stat"; }
-# How often one of QEMU's threads has something to do.
+# How often QEMU's threads wake up.
 switches() { awk '/^voluntary_ctxt_switches:/ {sum += $2} END {print sum}' "/proc/$(qemu_of idle)"/task/*/status; }
 wake_ups() {
     local before
@@ -46,15 +38,15 @@ wake_ups() {
 
 unpack
 start_vm idle --ephemeral --gl on
-sleep "$seconds" # what starts after the prompt has started
+sleep "$seconds" # until what starts after the prompt has started
 head_of_table "an idle VM (virgl, 2048 MiB, TCG)"
 figure "memory in use in the guest" "at most 160 MiB" MiB guest_used
-figure "memory of the guest that the host has had to give" "" MiB guest_touched
+figure "guest memory in use on the host" "" MiB guest_touched
 figure "... while 512 MiB more are in use" "" MiB use
-figure "... 10 s after these were freed" "" MiB use_and_free
-figure "QEMU's memory besides" "" MiB qemu_overhead
+figure "... 10 s after these are freed" "" MiB use_and_free
+figure "other memory of QEMU" "" MiB qemu_overhead
 figure "the launcher's memory" "" MiB launcher_memory
-figure "of one core, over $seconds s" "" % idle_cpu
-figure "... without the guest's processors, which cost KVM next to nothing" "at most 1 %" % without_tcg
-figure "QEMU's threads wake up, over $seconds s" "" "times a second" wake_ups
+figure "share of one core, over $seconds s" "" % idle_cpu
+figure "... without the guest's vCPUs, which cost almost nothing with KVM" "at most 1 %" % without_tcg
+figure "wake-ups of QEMU's threads, over $seconds s" "" "per second" wake_ups
 stop_vm idle

@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2016 # sourced by scripts/bench.sh
-# Goal 8: several VMs at once, without a window. Memory is the proportional share of launchers and QEMUs: a page that
-# they share counts once.
+# Several VMs at once, without a window. Memory is the proportional share of launchers and QEMUs: a page that they share
+# counts once.
 declare -A memory=()
 
-# start_all COUNT: $took until the last has its session; $memory[COUNT].
+# start_all COUNT: starts VMs at once; sets $took, until the last has its session, and adds to $memory[COUNT].
 start_all() {
     local count=$1 i start sum=0 names=()
     start=$(now)
@@ -25,11 +25,11 @@ start_all() {
     vg stop --all --force >/dev/null 2>&1
 }
 
-# The checkpoint of such VMs is there already.
-vg warm --accel tcg --ephemeral --display none >&2
+# The checkpoint is made before anything is measured.
+vg checkpoint --accel tcg --ephemeral --display none >&2
 counts=(1 2 4 8)
-echo "| VMs at once | started after, s (range) | time for each | memory of all, MiB (range) | memory for each |"
-echo "|---|---|---|---|---|"
+printf '%s\n' "| VMs at once | started after, s (range) | time for each | memory of all, MiB (range) | memory for each |" \
+    "|---|---|---|---|---|" >&3
 for count in "${counts[@]}"; do
     times=()
     for ((run = 0; run < runs; run++)); do
@@ -40,5 +40,5 @@ for count in "${counts[@]}"; do
     # shellcheck disable=SC2086 # a list of numbers
     IFS=$'\t' read -r mib mib_text < <(summary ${memory[$count]})
     awk -v n="$count" -v t="$time" -v times="$times_text" -v m="$mib" -v mibs="$mib_text" \
-        'BEGIN {printf "| %d | %s | %.1f s | %s | %.0f MiB |\n", n, times, t / n, mibs, m / n}'
+        'BEGIN {printf "| %d | %s | %.1f s | %s | %.0f MiB |\n", n, times, t / n, mibs, m / n}' >&3
 done

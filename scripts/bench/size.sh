@@ -1,3 +1,3 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2016 # sourced by scripts/bench.sh
-# Goal 5.
-"$REPO/scripts/size-table.sh" "$(dirname "$(dirname "$executable")")"
+# What takes space in the executable.
+"$REPO/scripts/size-table.sh" "$(dirname "$executable")" >&3

@@ -1,9 +1,8 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2016 # sourced by scripts/bench.sh
-# Goal 7: how fast the terminal swallows text. The peer is the same terminal in the same compositor, from the same image,
-# on the host's X server. Both are there all the time, and one at a time is typed in. Needs root, for the image's files as
-# a root folder.
+# How fast the terminal prints text. The peer is the same terminal in the same compositor, from the same image, on the
+# host's X server. Both run all the time; one at a time gets keys. Needs root, to chroot into the image's files.
 vtebench=0.3.1 scene_seconds=${SCENE_SECONDS:-5} size=1024x768
-# Its scenes are scripts beside its source.
+# Its scenes are scripts in its source.
 make_vtebench() {
     cargo install --quiet --locked --root "$1" --target-dir "$1/target" "vtebench@$vtebench" >&2
     cp -r "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/vtebench-"$vtebench"/benchmarks "$1/"
@@ -11,14 +10,14 @@ make_vtebench() {
     echo '{}' >"$1/manifest.json"
 }
 
-# A side is the guest or the host: where its window is, and how a file of its /tmp is read and removed.
+# A side is the guest or the host: how to find its window, and how to read and remove a file in its /tmp.
 window_of_guest() { xdotool search --onlyvisible --name VirtualGhost | tail -n1; }
-# The one that has no name.
+# The window without a name.
 window_of_host() { xwininfo -root -children | awk -v size="$size" '/\(has no name\): \(\)/ && index($0, size) {print $1}'; }
 on_guest() { in_vm show -- "$@"; }
 on_host() { chroot "$root" "$@"; }
 
-# type_in SIDE LINE: and waits until the line has written /tmp/done, to which $answer is set.
+# type_in SIDE LINE: types a line, waits until that has written /tmp/done, and sets $answer to its content.
 type_in() {
     local i
     "on_$1" rm -f /tmp/done
@@ -28,14 +27,14 @@ type_in() {
         answer=$("on_$1" cat /tmp/done 2>/dev/null) && [ -n "$answer" ] && return
         sleep 1
     done
-    die "the $1's terminal never ended: $2"
+    die "the terminal on the $1 did not finish: $2"
 }
 
 start_on_host() {
-    # The mount is this process's and its children's alone.
+    # The mount exists for this process and its children alone.
     unshare --mount sh -c 'mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"' "$root" \
         env XDG_RUNTIME_DIR=/tmp HOME=/tmp WLR_BACKENDS=x11 WLR_RENDERER_ALLOW_SOFTWARE=1 LANG=C.UTF-8 \
-        LIBGL_ALWAYS_SOFTWARE=true XDG_CONFIG_DIRS=/usr/lib/virtualghost/xdg cage -d -- "$terminal" >"$work/host.said" 2>&1 &
+        LIBGL_ALWAYS_SOFTWARE=true XDG_CONFIG_DIRS=/usr/lib/virtualghost/xdg labwc -C /usr/lib/virtualghost/labwc -S "$terminal" >"$work/host.said" 2>&1 &
     host_pid=$!
     sleep 5
     [ -n "$(window_of_host)" ] || die "no terminal on the host: $(tail -n3 "$work/host.said")"
@@ -49,8 +48,8 @@ show() {
 show_in_guest() { show guest; }
 show_on_host() { show host; }
 
-# scenes SIDE: all of vtebench's, each for some seconds, into $work/SIDE.dat: a line of names, then a line of each run's
-# milliseconds per MiB.
+# scenes SIDE: runs each of vtebench's scenes for some seconds; $work/SIDE.dat gets a line of names, then one line per
+# run with milliseconds per MiB.
 scenes() {
     type_in "$1" "/tmp/bin/vtebench --silent --max-secs $scene_seconds -b /tmp/benchmarks --dat /tmp/dat; echo status \$? >/tmp/done"
     [ "$answer" = "status 0" ] || die "vtebench on the $1: $answer"
@@ -67,7 +66,7 @@ scene_rows() {
         # shellcheck disable=SC2046
         IFS=$'\t' read -r host_median host_text < <(summary $(column host "$i"))
         printf '| vtebench, %s, for 1 MiB | %s ms | %s ms | %s | |\n' "${names[i - 1]}" "$text" "$host_text" \
-            "$(awk -v a="$median" -v b="$host_median" 'BEGIN {printf "%.3g", a / b}')"
+            "$(awk -v a="$median" -v b="$host_median" 'BEGIN {printf "%.3g", a / b}')" >&3
     done
 }
 

@@ -2,9 +2,8 @@
 # The QEMU bundle on Linux: bin/, lib/, lib/qemu/ (modules), share/qemu/ (firmware), share/fonts/ (GTK computes
 # sizes from one).
 #
-# Where a Debian archive is known to apt, QEMU is taken from bookworm and its backports, whatever this
-# system is (so glibc 2.36 is the oldest host); packages are unpacked in a temporary folder, none is installed.
-# Elsewhere, or with QEMU=/path/to/qemu-system-ARCH, from the QEMU of this system.
+# Where a Debian archive is known to apt, QEMU is built from Debian's source (build.sh): it runs with glibc 2.31 and later.
+# Elsewhere, or with QEMU=/path/to/qemu-system-ARCH, it is the QEMU of this system.
 #
 # The libraries are found by following DT_NEEDED; each object gets a RUNPATH of its own relative to itself, because
 # unlike RPATH, RUNPATH does not count for a library's libraries.
@@ -14,23 +13,12 @@
 #   FONTCONFIG_FILE=OUT/share/fonts/fonts.conf GIO_MODULE_DIR=OUT/share/none GDK_PIXBUF_MODULE_FILE=/dev/null
 #   GSETTINGS_BACKEND=memory GTK_THEME=Adwaita NO_AT_BRIDGE=1, and GTK_MODULES, GTK_PATH, GTK_IM_MODULE_FILE unset.
 
-need patchelf cc nm strip jq
+need jq
 program=bin/$emulator
 libraries=lib modules_in=lib/qemu module_suffix=.so
 licence_names=(-name copyright -o -path '*/licenses/*')
-sources=("$REPO/assets/qemu/window.c")
+sources=("$REPO/assets/qemu/window.c" "$REPO/scripts/qemu/finish.sh")
 remedy="Install the package that has it."
-
-case $ARCH in
-x86_64) roots=(qemu-system-x86 seabios) ;;
-aarch64) roots=(qemu-system-arm) ;;
-esac
-roots+=(qemu-system-gui qemu-system-modules-opengl qemu-system-common qemu-system-data)
-plain_roots=(fonts-dejavu-core base-files) # the latter has the texts of the licences that the others only name
-# Dependencies not worth a download: they hold no library that we take.
-skipped='^lib(llvm|z3|icu|perl|db5|gl1-mesa-dri|glx-mesa|gtk-3-common|x11-data)|-(data|common|modules)$'
-
-window_library=libvirtualghost-window.so
 
 choose_source() {
     system_qemu=
@@ -41,34 +29,28 @@ choose_source() {
             die "apt knows no Debian archive and there is no $emulator; install QEMU, or say QEMU=/path"
         system_qemu=$(realpath "$system_qemu")
     fi
-    [ -n "$system_qemu" ] || sources+=("=debian bookworm-backports")
+    if [ -n "$system_qemu" ]; then
+        need patchelf gcc nm strip
+    else
+        # shellcheck source=scripts/qemu/build.sh
+        . "$REPO/scripts/qemu/build.sh"
+        sources+=("${build_key[@]}")
+    fi
 }
 
-find_files() { if [ -n "$system_qemu" ]; then system_files; else debian_files "$1"; fi; }
+find_files() { if [ -n "$system_qemu" ]; then system_files; else built_files "$1"; fi; }
 
-# debian_files DIR: downloads QEMU and the libraries that it depends on, and unpacks each to DIR/PACKAGE.
-debian_files() {
-    local dir=$1 deb package path
-    local -a wanted
-    local -a apt_opts
-    private_apt "$dir/.apt" bookworm bookworm-security bookworm-updates bookworm-backports
-    mapfile -t wanted < <(apt-get "${apt_opts[@]}" install -s "${plain_roots[@]}" "${roots[@]/%//bookworm-backports}" |
-        sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1 \2/p' |
-        awk -v skip="$skipped" '$1 ~ /^(lib|qemu-system-|seabios|fonts-dejavu|base-files)/ && ($1 !~ skip || $1 ~ /^qemu/) {print $1 "=" $2}')
-    ((${#wanted[@]})) || die "apt found no QEMU in bookworm-backports"
-    say "downloading ${#wanted[@]} packages"
-    (cd "$dir/.apt" && apt-get "${apt_opts[@]}" -qq download "${wanted[@]}" >/dev/null)
-    for deb in "$dir"/.apt/*.deb; do
-        package=$(dpkg-deb -f "$deb" Package)
-        mkdir "$dir/$package"
-        dpkg-deb -x "$deb" "$dir/$package"
-        dpkg-deb -f "$deb" Version >"$dir/$package/version"
-    done
-    version=$(sed 's/^[0-9]*://; s/[^0-9.].*//' "$dir/${roots[0]}/version")
+# built_files DIR: builds QEMU there; its libraries and firmware are the chroot's.
+built_files() {
+    local path
+    build_qemu "$1"
+    version=${pinned_version#*:}
+    version=${version%%[!0-9.]*}
+    date=$(newest_package "$1") suite=$pinned_suite
     while IFS= read -r path; do
         : "${located[${path##*/}]:=$path}"
-    done < <(find "$dir"/*/usr/{bin,lib,share/{qemu,seabios,fonts}} "$dir"/*/lib \
-        \( -name '*.so' -o -name DejaVuSans.ttf -o -name '*.so.*' -o -name '*.bin' -o -name "$emulator" \) 2>/dev/null | sort)
+    done < <(find "$1"/root/build/out "$1"/root/usr/lib/*-linux-gnu "$1"/root/usr/share/{qemu,seabios,fonts} \
+        \( -name "*.so" -o -name DejaVuSans.ttf -o -name "*.so.*" -o -name "*.bin" -o -name "$emulator" \) 2>/dev/null | LC_ALL=C sort)
 }
 
 # system_files: the QEMU of this system, its modules and firmware, and the loader's own list of libraries.
@@ -94,12 +76,11 @@ system_files() {
 package_of() {
     local path=$1 name
     case $path in
-    "$work"/*)
-        name=${path#"$work"/}
-        name=${name%%/*}
-        path=$work/$name/usr/share/doc/$name
-        [ ! -L "$path" ] || path=$work/$(readlink "$path")/usr/share/doc/$(readlink "$path") # of another package
-        printf '%s\t%s\t%s\n' "$name" "$(<"$work/$name/version")" "$path"
+    "$work"/root/build/*) printf '%s\t%s\t%s\n' qemu "$pinned_version" "$work/root/build/source/debian" ;;
+    "$work"/root/*)
+        name=$(awk -v path="${path#"$work"/root/}" '$2 == path {print $1; exit}' "$work/files")
+        printf '%s\t%s\t%s\n' "$name" "$(awk -v name="$name" '$1 == name {print $2; exit}' "$work/packages")" \
+            "$work/root/usr/share/doc/$name"
         ;;
     *)
         path=$(realpath "$path")
@@ -115,7 +96,7 @@ package_of() {
     esac
 }
 
-needed() { patchelf --print-needed "$1"; }
+needed() { objdump -p "$1" | awk '$1 == "NEEDED" {print $2}'; }
 
 from_host() { matches "$1" "${host_libraries[@]}"; }
 
@@ -140,33 +121,16 @@ fonts() {
 END
 }
 
-# stub SONAME: a library with those functions of the real one that the bundle's objects import.
-stub() {
-    local soname=$1 source=$work/stub.c
-    comm -12 <(nm -D --defined-only --with-symbol-versions "${located[$soname]}" | awk '{sub("@@", "@", $3); print $3}' | sort -u) \
-        <(find "$bundle/bin" "$bundle/lib" -type f -size +0 -exec nm -D --undefined-only --with-symbol-versions {} + 2>/dev/null |
-            awk '$1 == "U" {print $2}' | sort -u) >"$source.imports"
-    stub_source "$soname is not in VirtualGhost's QEMU bundle" <"$source.imports" >"$source"
-    version_script <"$source.imports" >"$source.map"
-    cc -O2 -fPIC -fno-builtin -shared -nostartfiles -s -Wl,-soname,"$soname" -Wl,--build-id=none \
-        -Wl,-z,now -Wl,--version-script="$source.map" -o "$bundle/lib/$soname" "$source"
-}
-
 finish() {
-    local name object licences=$work/base-files/usr/share/common-licenses
+    local how=system licences=/usr/share/common-licenses name
+    [ -n "$system_qemu" ] || how=built licences=$work/root/usr/share/common-licenses
     fonts
-    [ -d "$licences" ] || licences=/usr/share/common-licenses
     [ ! -d "$licences" ] || cp -rL "$licences" "$bundle/share/doc"
-    for name in "${stubs[@]}"; do stub "$name"; done
-    cc -O2 -Wall -Werror -fPIC -shared -Wl,-soname,"$window_library" -Wl,--build-id=none \
-        -o "$bundle/lib/$window_library" "$REPO/assets/qemu/window.c"
-    patchelf --add-needed "$window_library" "$bundle/bin/$emulator" # before all others
-
-    find "$bundle/bin" "$bundle/lib" -type f -exec strip --strip-unneeded --remove-section=.comment {} +
-    # shellcheck disable=SC2016 # $ORIGIN is for the loader to expand
-    {
-        patchelf --set-rpath '$ORIGIN/../lib' "$bundle/bin/$emulator"
-        for object in "$bundle"/lib/*.so*; do patchelf --set-rpath '$ORIGIN' "$object"; done
-        for object in "$bundle"/lib/qemu/*.so; do patchelf --set-rpath '$ORIGIN/..' "$object"; done
-    }
+    local -a arguments=("$emulator" "$how")
+    for name in "${stubs[@]}"; do arguments+=("${located[$name]#"$work/root"}"); done
+    if [ "$how" = system ]; then
+        "$REPO/scripts/qemu/finish.sh" "$bundle" "${arguments[@]}"
+    else
+        finish_in_chroot "$work" "$bundle" "${arguments[@]}"
+    fi
 }

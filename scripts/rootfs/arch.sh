@@ -4,17 +4,24 @@
 #   ARCH_MIRROR     where the repositories are, without /$repo/os/$arch; else pacman's own mirror list
 #   PACMAN_KEYRING  whose signatures count; else the machine's own (see pacman-key)
 [ "$ARCH" = x86_64 ] || die "Arch Linux is for x86_64; build the other flavour: FLAVOUR=debian"
-# shellcheck disable=SC2034 # read by make.sh
-SUITE=rolling
+[ "$SUITE" != sid ] || die "SUITE= is for FLAVOUR=debian; Arch Linux has no suites"
+
+# suite: what the manifest says.
+suite() { echo rolling; }
 
 # What a terminal needs that runs in a machine of its own, and what its user expects there. By name instead of by
 # the group `base`, which brings firmware tools and documentation along.
 arch_packages=(
     filesystem systemd systemd-sysvcompat dbus  # init, devices, the system bus
-    seatd cage wlr-randr                        # the screen: seat, compositor, the tool that resizes it
+    seatd labwc wlr-randr                       # the screen: seat, compositor, the tool that resizes it
     mesa libglvnd                               # virgl and llvmpipe
-    ghostty adwaita-icon-theme librsvg          # the terminal, the icons of its menus and their loader
-    fontconfig ttf-dejavu noto-fonts-emoji xkeyboard-config
+    ghostty ghostty-terminfo adwaita-icon-theme librsvg          # the terminal, the icons of its menus and their loader
+    foot foot-terminfo                          # the terminal where Ghostty does not run
+    kitty-terminfo                              # the terminals that people come from; ncurses has most
+    xorg-xwayland                               # X11 programs
+    fontconfig ttf-dejavu noto-fonts-emoji
+    wqy-microhei noto-fonts                     # Chinese, Japanese, Korean; the scripts in fonts.sh
+    xkeyboard-config
     bash bash-completion sudo shadow tzdata procps-ng less nano which
     coreutils findutils grep sed gawk diffutils file tar gzip xz zstd util-linux
     pacman pacman-mirrorlist archlinux-keyring  # `sudo pacman -Syu` works in the VM

@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # What makes a distribution the guest: the overlay of assets/guest, the user, the terminal. Sourced by make.sh.
 
+# shellcheck source=scripts/rootfs/fonts.sh
+. "$REPO/scripts/rootfs/fonts.sh"
+
 # configure ROOT TERMINAL
 configure() {
     local root=$1 terminal=$2 terminals=$1/usr/lib/virtualghost/terminals group groups=()
@@ -16,8 +19,10 @@ configure() {
     [ -x "$terminals/$terminal" ] || die "no start script for the terminal $terminal in assets/guest/usr/lib/virtualghost/terminals"
     ln -s "terminals/$terminal" "$root/usr/lib/virtualghost/terminal"
 
+    # A group of the system, who may write to the host: udev gives no device to a user who is none of the system's.
+    chroot "$root" groupadd --system virtualghost
     # Not every distribution has every group.
-    for group in video render input; do
+    for group in virtualghost video render input systemd-journal; do
         if grep -q "^$group:" "$root/etc/group"; then groups+=("$group"); fi
     done
     chroot "$root" useradd --uid 1000 --user-group --create-home --shell /bin/bash \
@@ -33,6 +38,12 @@ configure() {
     rm -f "$root/var/lib/dbus/machine-id"
     ln -sf virtualghost.target "$root/etc/systemd/system/default.target"
 
+    # Ghostty's own name for its terminal; some versions of ncurses have it without the prefix only.
+    if [ ! -e "$root/usr/share/terminfo/x/xterm-ghostty" ]; then
+        printf 'xterm-ghostty|Ghostty,\n\tTc, Su, use=ghostty,\n' | chroot "$root" tic -x -o /usr/share/terminfo -
+    fi
+
+    trim_fonts "$root"
     # Every time stamp is the same from here on: what the font cache records must be what the image holds.
     stamp "$root"
     chroot "$root" fc-cache --system-only --really-force

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# A Ghostty of the user's own for the debian flavour: a .deb, or a .tar.gz with a usr/ tree, and the library
-# packages that its ELF files ask for. Sourced after debian.sh, whose private apt it uses.
+# A Ghostty that is no package of the suite, for the debian flavour: a .deb, or a .tar.gz with a usr/ tree, and the
+# library packages that its ELF files ask for. Sourced after debian.sh, whose private apt it uses.
 # Usage: install_ghostty ROOT FILE
 #        GHOSTTY_PACKAGES='NAME…' names packages for libraries whose package can't be told from their soname.
 # shellcheck disable=SC2154 # apt_opts: set by private_apt
@@ -43,8 +43,24 @@ ghostty_unpack() {
     grep -qxE '(\./)?usr/bin/ghostty' "$work/members" ||
         die "$file holds no usr/bin/ghostty; its files must lie below usr/ as they would on a system"
     "${unpack[@]}" | tar -x --no-same-owner -C "$work/tree" || die "$file could not be unpacked"
+    ghostty_check_architecture "$file" "$work/tree"
 
     if [ "${unpack[0]}" = dpkg-deb ]; then cp "$file" "$work/ghostty.deb"; else ghostty_wrap "$file" "$work"; fi
+}
+
+# ghostty_check_architecture FILE TREE: of the package and of its program.
+ghostty_check_architecture() {
+    local machine
+    machine=$(dpkg-deb -f "$1" Architecture 2>/dev/null) || true # an archive has none
+    case $machine in
+    '' | all | "$DEB_ARCH") ;;
+    *) die "$1 is for $machine; the image is for $DEB_ARCH" ;;
+    esac
+    machine=$(readelf -h "$2/usr/bin/ghostty" 2>/dev/null | sed -n 's/^ *Machine: *//p') || true # a script has none
+    case ${machine:-script}.$ARCH in
+    script.* | *X86-64.x86_64 | AArch64.aarch64) ;;
+    *) die "$1 is for another architecture ($machine); the image is for $ARCH" ;;
+    esac
 }
 
 # ghostty_wrap FILE WORK: makes a package of the unpacked archive, so that dpkg knows its files and runs the triggers
@@ -60,35 +76,54 @@ ghostty_wrap() {
 	Maintainer: handed in <root@localhost>
 	Description: Ghostty, from an archive handed in
 	END
+    if [ ! -f "$work/package/usr/share/doc/ghostty/copyright" ]; then
+        mkdir -p "$work/package/usr/share/doc/ghostty"
+        echo "${file##*/} came without a licence. Ghostty's own is the MIT licence: https://ghostty.org" \
+            >"$work/package/usr/share/doc/ghostty/copyright"
+    fi
     dpkg-deb --root-owner-group -Znone --build "$work/package" "$work/ghostty.deb" >/dev/null
     rm -rf "$work/tree"
     mv "$work/package" "$work/tree"
 }
 
-# ghostty_install ROOT FILE WORK: the package, what it depends on, and packages for the libraries that are then
-# still missing. apt follows the dependencies, so one package often brings several of the libraries: three rounds
+# ghostty_install ROOT FILE WORK: first what it needs, then the package itself: so the files that it shares with any
+# package are known. apt follows the dependencies, so one package often brings several of the libraries: three rounds
 # are more than were ever needed.
 ghostty_install() {
-    local root=$1 file=$2 work=$3 round missing packages
+    local root=$1 file=$2 work=$3 depends missing packages
     debian_apt
+    depends=$(dpkg-deb -f "$work/ghostty.deb" Pre-Depends Depends | sed -z -E 's/(^|\n)(Pre-)?Depends: */, /g; s/^, //; s/\n//g')
+    if [ -n "$depends" ]; then
+        ghostty_apt "$root" "$work" satisfy -y "$depends" ||
+            die "$file is not for $SUITE: it depends on what $SUITE does not have (see above)"
+    fi
     read -ra packages <<<"${GHOSTTY_PACKAGES:-}"
-    packages+=("$work/ghostty.deb" "${ghostty_data_packages[@]}")
-    for round in 1 2 3; do
+    packages+=("${ghostty_data_packages[@]}")
+    for _ in 1 2 3; do
         mapfile -t missing < <(ghostty_missing "$root" "$work/tree")
-        if ((${#missing[@]})); then
-            say "ghostty needs these libraries, which the image lacks: ${missing[*]}"
-        elif ((round > 1)); then
-            break
-        fi
+        ((${#missing[@]} == 0)) || say "ghostty needs these libraries, which the image lacks: ${missing[*]}"
         mapfile -t -O "${#packages[@]}" packages < <(packages_of_sonames "${missing[@]}")
         ((${#packages[@]})) || break
         ghostty_apt "$root" "$work" install -y "${packages[@]}" ||
-            die "apt could not install $file and what it needs from $SUITE: ${packages[*]#"$work/"}"
+            die "apt could not install what $file needs from $SUITE: ${packages[*]}"
         packages=()
     done
     mapfile -t missing < <(ghostty_missing "$root" "$work/tree")
     ((${#missing[@]} == 0)) ||
         die "no package of $SUITE is known to hold ${missing[*]}, which $file needs; say GHOSTTY_PACKAGES='NAME…' if you know it"
+    ghostty_divert "$root" "$work/tree"
+    ghostty_apt "$root" "$work" install -y "$work/ghostty.deb" || die "apt could not install $file"
+}
+
+# ghostty_divert ROOT TREE: where another package has a file of the same name, Ghostty's is used, and dpkg knows: that
+# package's, and those of its later versions, lie beside it as NAME.distrib.
+ghostty_divert() {
+    local root=$1 path
+    while read -r path; do
+        say "Ghostty's $path takes the place of $(dpkg-query --root="$root" -S "$path" | sed 's/: .*//;q')'s, which is now $path.distrib"
+        dpkg-divert --root="$root" --quiet --package ghostty --add --rename --divert "$path.distrib" "$path"
+    done < <(comm -12 <(cd "$2" && find usr ! -type d -printf '/%p\n' | sort) \
+        <(find "$root/var/lib/dpkg/info" -name '*.list' ! -name ghostty.list -exec cat {} + | sort -u))
 }
 
 # ghostty_apt ROOT WORK ARG…: apt from outside, dpkg in ROOT. The machine's own hooks are not for this root.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the root file system from scratch. Run by build-rootfs.sh, as root or as the root of a user namespace.
-# Usage: FLAVOUR=debian|arch GHOSTTY=FILE scripts/rootfs/make.sh OUT
+# Usage: FLAVOUR=debian|arch GHOSTTY=FILE|none| scripts/rootfs/make.sh OUT
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../lib.sh"
 here=$REPO/scripts/rootfs
@@ -21,12 +21,13 @@ mkdir "$root"
 umask 022
 say "packages ($FLAVOUR)"
 bootstrap "$root"
-if [ -n "$GHOSTTY" ]; then
-    # shellcheck disable=SC1091 # sourced only where a Ghostty was handed in
+if [ -f "$GHOSTTY" ]; then
+    # shellcheck disable=SC1091 # sourced only where Ghostty is not among the packages
     . "$here/ghostty.sh"
     say "Ghostty from $GHOSTTY"
     install_ghostty "$root" "$GHOSTTY"
 fi
+if declare -F finish_packages >/dev/null; then finish_packages "$root"; fi
 say "configuration"
 configure "$root" "$(terminal "$root")"
 write_manifest "$root" "$out"

@@ -7,7 +7,7 @@ write_manifest() {
     terminal=$(terminal "$root")
     packages=$(installed_packages "$root" | jq -R -s '
         [splits("\n") | select(. != "") | split("\t") | {name: .[0], version: .[1], licence: .[2]}] | sort_by(.name)')
-    jq -n --argjson packages "$packages" --arg arch "$ARCH" --arg flavour "$FLAVOUR" --arg suite "$SUITE" \
+    jq -n --argjson packages "$packages" --arg arch "$ARCH" --arg flavour "$FLAVOUR" --arg suite "$(suite)" \
         --arg terminal "$terminal" '{
         component: "rootfs", $arch, flavour: $flavour, suite: $suite, terminal: $terminal,
         terminal_version: ($packages | map(select(.name == $terminal))[0].version),
@@ -26,7 +26,7 @@ write_manifest() {
 spdx() {
     local digest
     digest=$(sha256sum <<<"$1" | cut -d' ' -f1)
-    jq -n --argjson packages "$1" --arg digest "$digest" --arg flavour "$FLAVOUR" --arg suite "$SUITE" \
+    jq -n --argjson packages "$1" --arg digest "$digest" --arg flavour "$FLAVOUR" --arg suite "$(suite)" \
         --arg created "$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)" '
         def id: gsub("[^A-Za-z0-9.-]"; "-");
         def package($id; $name; $version; $licence; $purpose): {

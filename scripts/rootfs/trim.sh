@@ -6,8 +6,8 @@
 masked_units=(
     # No consoles to log in on: the terminal is the only one, and root has no password.
     getty.target getty@tty1.service getty-static.service serial-getty@ttyS0.service serial-getty@ttyAMA0.service console-getty.service
-    # Users aren't logged in or out by PAM sessions here, so logind has nothing to track (see virtualghost-power-button@).
-    systemd-logind.service systemd-user-sessions.service
+    # Users aren't logged in or out by PAM sessions here.
+    systemd-user-sessions.service
     # Password prompts for disks that aren't there.
     systemd-ask-password-console.path systemd-ask-password-wall.path
     # Upkeep over weeks, of a system that is thrown away after hours.
@@ -28,8 +28,9 @@ masked_units=(
     # Measured boot, without a TPM.
     systemd-pcrmachine.service systemd-pcrphase-sysinit.service systemd-pcrphase.service systemd-pcrphase-initrd.service
     systemd-pcrextend.socket systemd-pcrlock.socket systemd-tpm2-setup.service systemd-tpm2-setup-early.service
-    # Services for images and credentials, started by sockets that nobody knocks at.
-    systemd-creds.socket systemd-sysext.socket systemd-hostnamed.socket systemd-initctl.socket
+    # Services that sockets start which nobody connects to.
+    systemd-creds.socket systemd-sysext.socket systemd-hostnamed.socket systemd-initctl.socket systemd-logind-varlink.socket
+    systemd-factory-reset.socket systemd-journalctl.socket systemd-mute-console.socket systemd-sysinstall.socket
     # Kernel file systems for debugging and tuning; mount one by hand when it is wanted.
     sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount dev-hugepages.mount
     sys-fs-fuse-connections.mount run-lock.mount
@@ -56,6 +57,10 @@ trimmed_files=(
     usr/share/man usr/share/info usr/share/doc-base usr/share/lintian usr/share/gtk-doc usr/share/bug
     # Translations: the guest speaks C.UTF-8.
     'usr/share/locale/*' usr/share/i18n
+    # GTK's emoji chooser in other languages, each a list of its own. English is in the library.
+    usr/share/gtk-4.0/emoji
+    # GTK's two animated cursors, for windows that are busy: 4.6 MB each. The compositor's own is shown instead.
+    usr/share/icons/Adwaita/cursors/{wait,progress}
     # The catalogue of explanations for journalctl -x.
     usr/lib/systemd/catalog var/lib/systemd/catalog
     # What hardware of all vendors is called; the VM has virtio devices. Rules that look things up in it go as well.
@@ -69,8 +74,9 @@ trimmed_files=(
     usr/lib/udev/rules.d/{73-special-net-names,80-net-setup-link}.rules
     # Modules and initrd: the kernel comes from outside and needs neither.
     'usr/lib/modules/*' 'boot/*' usr/share/initramfs-tools etc/initramfs-tools usr/lib/initcpio
-    # The system bus starts when somebody first talks to its socket; a terminal may never need it.
-    usr/lib/systemd/system/multi-user.target.wants/dbus.service
+    # The system bus starts when somebody first talks to its socket, and logind when the bus is asked for it (loginctl); a
+    # terminal may never need them.
+    usr/lib/systemd/system/multi-user.target.wants/{dbus,systemd-logind}.service
     # Pictures for demonstrations that show textures; glxinfo and the gears need none.
     usr/share/mesa-demos
     # Start scripts of an init system that isn't used.

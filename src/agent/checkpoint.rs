@@ -1,13 +1,14 @@
-//! A machine at its checkpoint: booted as far as the terminal, and nobody's yet. Here it may be saved, and many may start
-//! from what was saved. It waits for the host to say who it is, and takes that over before anyone can enter it.
+//! A guest at its checkpoint: booted as far as the terminal, without an identity. Here it may be saved, and many may be
+//! restored from what was saved. It waits for the host to send its identity, and assumes it before anyone can enter.
 //!
 //! The kernel has made its random numbers anew by itself, since the machine's generation id has changed (kernel
 //! documentation, "VM Generation ID"); the host's entropy is for a machine whose id has not: the one that was saved.
 
+use super::desktop;
 use super::status::{self, RUNTIME};
+use super::timezone;
+use crate::protocol::{GuestEvent, GuestIdentity, HEADLESS, line};
 use nix::libc;
-use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
@@ -22,44 +23,46 @@ pub const CHECKPOINT: &str = "checkpoint";
 
 /// Where systemd looks for credentials besides those of the firmware (systemd.exec(5), ImportCredential=).
 const CREDENTIALS: &str = "/run/credstore";
+/// The user's home.
+const HOME: &str = "/home/ghost";
 /// What the terminal's shell waits on.
 const SHELL: &str = "virtualghost-checkpoint";
 /// systemd writes the second, or binds the first over it where that can't be written (machine-id(5)).
 const MACHINE_IDS: [&str; 2] = ["/run/machine-id", "/etc/machine-id"];
 
-/// Who this machine is: one line of JSON on the control port, from the host.
-#[derive(Deserialize)]
-struct Entry {
-    host_name: String,
-    /// Nanoseconds since 1970.
-    clock: u64,
-    /// Hexadecimal digits from the host's random numbers.
-    entropy: String,
-    /// The home disk is there now.
-    home: bool,
-    credentials: BTreeMap<String, String>,
-}
-
 /// # Errors
-/// The control port can't be used, or the host does not say who this machine is: then nobody may enter it.
+/// The control port can't be used, or the host sends no identity: then nobody may enter this machine.
 pub fn checkpoint() -> io::Result<()> {
-    let headless =
-        fs::read_to_string("/proc/cmdline")?.split(' ').any(|word| word == "virtualghost.headless");
+    let headless = fs::read_to_string("/proc/cmdline")?.split(' ').any(|word| word == HEADLESS);
     let shell = Path::new(RUNTIME).join(SHELL);
     while !headless && !shell.exists() {
         sleep(Duration::from_millis(50));
     }
     settle();
-    let entry = hear()?;
-    let entry: Entry = serde_json::from_str(&entry).map_err(io::Error::other)?;
-    become_own(&entry)?;
-    if entry.home {
+    let identity = receive_identity()?;
+    assume_identity(&identity)?;
+    timezone::set(&identity.timezone)?;
+    if identity.home {
         run("/usr/lib/virtualghost/home", &[])?;
     }
+    fs::create_dir_all("/run/virtualghost")?;
+    fs::write(desktop::RESUMED, "")?;
+    if identity.safe {
+        fs::write(desktop::SAFE_START, "")?;
+    }
     if !headless {
-        fs::write(shell, "\n")?;
+        fs::write(shell, format!("{}\n", next(identity.safe)))?;
     }
     run("systemctl", &["start", "ghostly-agent.socket", "ghostly-agent-vsock.socket"])
+}
+
+/// What the terminal's shell does now: a word that checkpoint/bash knows.
+fn next(safe: bool) -> &'static str {
+    match desktop::reader(Path::new(HOME)) {
+        _ if safe => "safe",
+        Some(reader) => reader.word(),
+        None => "shell",
+    }
 }
 
 /// What is still starting would start again in each machine that is started from here.
@@ -88,27 +91,27 @@ fn idle() -> [u64; 2] {
     [times.iter().sum(), times.iter().skip(3).take(2).sum()]
 }
 
-/// Tells the host that the machine is here, and returns its answer, however much later that comes.
-fn hear() -> io::Result<String> {
+/// Reports to the host that the machine is at its checkpoint, and waits for the answer, however long that takes.
+fn receive_identity() -> io::Result<GuestIdentity> {
     let mut port = status::open_port(OpenOptions::new().read(true).write(true))?
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no control port"))?;
-    port.write_all(b"{\"event\":\"checkpoint\"}\n")?;
+    port.write_all(line(&GuestEvent::Checkpoint).as_bytes())?;
     let mut answer = String::new();
     BufReader::new(port).read_line(&mut answer)?;
-    Ok(answer)
+    serde_json::from_str(&answer).map_err(io::Error::other)
 }
 
-fn become_own(entry: &Entry) -> io::Result<()> {
-    set_clock(entry.clock)?;
-    add_entropy(entry.entropy.as_bytes())?;
-    nix::unistd::sethostname(&entry.host_name)?;
+fn assume_identity(identity: &GuestIdentity) -> io::Result<()> {
+    set_clock(identity.clock)?;
+    add_entropy(identity.entropy.as_bytes())?;
+    nix::unistd::sethostname(&identity.host_name)?;
     let mut id = [0; 16];
     File::open("/dev/urandom").and_then(|mut random| io::Read::read_exact(&mut random, &mut id))?;
     let own =
         MACHINE_IDS.iter().find(|path| Path::new(path).exists()).expect("an empty one comes with the image");
     fs::write(own, format!("{:032x}\n", u128::from_be_bytes(id)))?;
     DirBuilder::new().mode(0o700).recursive(true).create(CREDENTIALS)?;
-    for (name, text) in &entry.credentials {
+    for (name, text) in &identity.credentials {
         if name.contains('/') {
             return Err(io::Error::other(format!("{name:?} is no name of a credential")));
         }
@@ -143,7 +146,7 @@ fn add_entropy(digits: &[u8]) -> io::Result<()> {
     info.pool[..length].copy_from_slice(&digits[..length]);
     (info.bits, info.bytes) = (length as libc::c_int * 4, length as libc::c_int);
     let random = OpenOptions::new().write(true).open("/dev/urandom")?;
-    // SAFETY: the descriptor is open, and the pointer is to a structure that says how long its pool is.
+    // SAFETY: the descriptor is open, and the pointer is to a structure that holds the length of its pool.
     let done = unsafe {
         libc::ioctl(random.as_raw_fd(), RNDADDENTROPY as _, &raw const info) == 0
             && libc::ioctl(random.as_raw_fd(), RNDRESEEDCRNG as _) == 0
@@ -154,17 +157,4 @@ fn add_entropy(digits: &[u8]) -> io::Result<()> {
 fn run(program: &str, arguments: &[&str]) -> io::Result<()> {
     let status = Command::new(program).args(arguments).status()?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program} ended with {status}"))) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_entry_without_all_of_it_is_none() {
-        let whole = r#"{"host_name":"a","clock":1,"entropy":"00","home":false,"credentials":{"a":"b"}}"#;
-        assert!(serde_json::from_str::<Entry>(whole).is_ok());
-        assert!(serde_json::from_str::<Entry>(&whole.replace("\"clock\":1,", "")).is_err());
-        assert!(serde_json::from_str::<Entry>("").is_err());
-    }
 }

@@ -1,7 +1,7 @@
 //! One client: who it is, and what it may open. russh calls [`Connection`] for each of its requests; long work
 //! runs in tasks of its own, because the whole connection waits while a request is being answered.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
@@ -11,36 +11,49 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::flow::Backlog;
+use super::account::Account;
+use super::backpressure::Backlog;
+use super::copy::COPY;
 use super::forward::{self, Context, Forwards, Place};
-use super::identity::Identity;
 use super::keys::Keys;
-use super::pty;
-use super::session::{self, Program, Setup};
-use super::status;
+use super::program::{self, Program};
+use super::programs::Programs;
+use super::session::{self, Setup};
+use super::{pty, status};
+use crate::protocol::request::{MAX_ID, MAX_REQUEST, REQUEST, REQUEST_VARIABLE, Request};
 
 pub struct Connection {
     keys: Arc<Keys>,
     /// `SSH_CONNECTION` of the sessions.
     peer: String,
-    /// Told when the client has proved who it is.
+    /// Notified when the client has authenticated.
     authenticated: Option<oneshot::Sender<()>>,
-    user: Option<Arc<Identity>>,
+    user: Option<Arc<Account>>,
     backlog: Arc<Backlog>,
     slots: Arc<Semaphore>,
     /// Session channels whose program has not been started.
     waiting: HashMap<ChannelId, Waiting>,
     forwards: Forwards,
+    programs: Arc<Programs>,
 }
 
 struct Waiting {
     channel: Channel<Msg>,
     slot: OwnedSemaphorePermit,
     setup: Setup,
+    /// The pieces of the launcher's request, and their length.
+    request: BTreeMap<String, String>,
+    request_bytes: usize,
 }
 
 impl Connection {
-    pub fn new(keys: Arc<Keys>, peer: String, channels: usize, authenticated: oneshot::Sender<()>) -> Self {
+    pub fn new(
+        keys: Arc<Keys>,
+        peer: String,
+        channels: usize,
+        authenticated: oneshot::Sender<()>,
+        programs: Arc<Programs>,
+    ) -> Self {
         Self {
             keys,
             peer,
@@ -50,10 +63,11 @@ impl Connection {
             slots: Arc::new(Semaphore::new(channels)),
             waiting: HashMap::new(),
             forwards: Forwards::default(),
+            programs,
         }
     }
 
-    fn user(&self) -> Result<&Arc<Identity>, Error> {
+    fn user(&self) -> Result<&Arc<Account>, Error> {
         self.user.as_ref().ok_or(Error::NotAuthenticated)
     }
 
@@ -94,11 +108,17 @@ impl Connection {
     /// Starts a program on a session channel: once for each channel, RFC 4254, section 6.5.
     fn start(&mut self, id: ChannelId, program: Program, session: &mut Session) -> Result<(), Error> {
         let user = self.user()?.clone();
-        let Some(Waiting { channel, slot, mut setup }) = self.waiting.remove(&id) else {
+        let Some(Waiting { channel, slot, mut setup, .. }) = self.waiting.remove(&id) else {
             return session.channel_failure(id);
         };
         setup.env.push(("SSH_CONNECTION".to_owned(), self.peer.clone()));
-        match session::start(&program, &setup, &user) {
+        if program.run().is_none() {
+            // By this bash knows that it runs for an SSH server, and reads ~/.bashrc (bash(1), "Invocation").
+            let [address, port, _, own_port] =
+                <[&str; 4]>::try_from(self.peer.split(' ').collect::<Vec<_>>()).unwrap_or_default();
+            setup.env.push(("SSH_CLIENT".to_owned(), format!("{address} {port} {own_port}")));
+        }
+        match session::start(&program, &setup, &user, &self.programs) {
             Ok(running) => {
                 session.channel_success(id)?;
                 let (handle, backlog) = (session.handle(), self.backlog.clone());
@@ -106,10 +126,44 @@ impl Connection {
                 Ok(())
             }
             Err(error) => {
+                if let Program::Run(run) = &program {
+                    let (message, status) = program::not_started(run, &error);
+                    return Self::answer(id, &message, status, session);
+                }
                 eprintln!("ghostly-agent: no session for {}: {error}", user.name);
                 session.channel_failure(id)
             }
         }
+    }
+
+    /// What the launcher asks for with a session channel.
+    fn request(&mut self, id: ChannelId, session: &mut Session) -> Result<(), Error> {
+        let Some(waiting) = self.waiting.get_mut(&id) else { return session.channel_failure(id) };
+        match Request::parse(waiting.request.values().map(String::as_str)) {
+            Ok(Request::Run(run)) if run.id.len() <= MAX_ID => self.start(id, Program::Run(run), session),
+            Ok(Request::Signal { id: program, signal }) => {
+                self.waiting.remove(&id);
+                let is_sent = self.programs.signal(&program, self.user()?.uid, &signal);
+                Self::answer(id, "", u8::from(!is_sent), session)
+            }
+            Ok(Request::Pack { .. } | Request::Unpack { .. }) => {
+                // A process with the user's rights reads it again.
+                waiting.setup.env.extend(std::mem::take(&mut waiting.request));
+                self.start(id, Program::Own(COPY), session)
+            }
+            _ => session.channel_failure(id),
+        }
+    }
+
+    /// A session that is over at once: a message on its standard error, and a status.
+    fn answer(id: ChannelId, message: &str, status: u8, session: &mut Session) -> Result<(), Error> {
+        session.channel_success(id)?;
+        if !message.is_empty() {
+            session.extended_data(id, session::STDERR, message.as_bytes().to_vec())?;
+        }
+        session.exit_status_request(id, status.into())?;
+        session.eof(id)?;
+        session.close(id)
     }
 }
 
@@ -130,7 +184,7 @@ impl Handler for Connection {
         if !self.keys.admit(user, key.public_key) {
             return Ok(Auth::reject());
         }
-        match Identity::lookup(user) {
+        match Account::lookup(user) {
             Ok(identity) => {
                 self.user = Some(Arc::new(identity));
                 Ok(Auth::Accept)
@@ -166,7 +220,9 @@ impl Handler for Connection {
     ) -> Result<(), Error> {
         match self.slots.clone().try_acquire_owned() {
             Ok(slot) => {
-                self.waiting.insert(channel.id(), Waiting { channel, slot, setup: Setup::default() });
+                let (setup, request) = (Setup::default(), BTreeMap::new());
+                self.waiting
+                    .insert(channel.id(), Waiting { channel, slot, setup, request, request_bytes: 0 });
                 reply.accept().await;
             }
             Err(_) => reply.reject(ChannelOpenFailure::ResourceShortage).await,
@@ -218,6 +274,14 @@ impl Handler for Connection {
         session: &mut Session,
     ) -> Result<(), Error> {
         match self.waiting.get_mut(&id) {
+            Some(waiting) if name.starts_with(REQUEST_VARIABLE) => {
+                waiting.request_bytes += name.len() + value.len();
+                if waiting.request_bytes > MAX_REQUEST {
+                    return session.channel_failure(id);
+                }
+                waiting.request.insert(name.to_owned(), value.to_owned());
+                session.channel_success(id)
+            }
             Some(waiting) if may_set(name) => {
                 waiting.setup.env.push((name.to_owned(), value.to_owned()));
                 session.channel_success(id)
@@ -241,6 +305,7 @@ impl Handler for Connection {
         session: &mut Session,
     ) -> Result<(), Error> {
         match name {
+            REQUEST => self.request(id, session),
             "sftp" => self.start(id, Program::Own(session::SFTP_SERVER), session),
             status::STATUS => self.start(id, Program::Own(status::STATUS), session),
             _ => session.channel_failure(id),

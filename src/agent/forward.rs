@@ -15,8 +15,8 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
-use super::flow::{Backlog, Inbox};
-use super::identity::Identity;
+use super::account::Account;
+use super::backpressure::{Backlog, Inbox};
 use super::session::{receive, send};
 
 /// What a connection's forwarded sockets share.
@@ -25,7 +25,7 @@ pub struct Context {
     pub handle: Handle,
     pub backlog: Arc<Backlog>,
     pub slots: Arc<Semaphore>,
-    pub user: Arc<Identity>,
+    pub user: Arc<Account>,
 }
 
 /// The sockets that listen for one client, by what it calls them. They close when this goes away.
@@ -41,7 +41,7 @@ pub enum Place {
 struct Listening {
     task: JoinHandle<()>,
     /// A socket file to remove afterwards, and as whom.
-    file: Option<(PathBuf, Arc<Identity>)>,
+    file: Option<(PathBuf, Arc<Account>)>,
 }
 
 impl Drop for Listening {
@@ -54,7 +54,7 @@ impl Drop for Listening {
 }
 
 impl Forwards {
-    /// Listens on the loopback addresses, whatever `address` says: as sshd with `GatewayPorts no`. Port 0 means any;
+    /// Listens on the loopback addresses, whatever `address` is: as sshd with `GatewayPorts no`. Port 0 means any;
     /// returns the port.
     pub fn open_tcp(&mut self, address: &str, port: u32, context: &Context) -> io::Result<u32> {
         let wanted = u16::try_from(port).map_err(io::Error::other)?;
@@ -122,7 +122,7 @@ async fn accept_unix(listener: UnixListener, path: String, context: Context) {
 }
 
 /// Connects to a socket file as `user`; a relative path counts from its home.
-pub async fn connect_unix(path: &str, user: Arc<Identity>) -> io::Result<UnixStream> {
+pub async fn connect_unix(path: &str, user: Arc<Account>) -> io::Result<UnixStream> {
     let path = user.home.join(path);
     let connect = move || user.run(move || StdUnixStream::connect(path));
     let stream = tokio::task::spawn_blocking(connect).await.map_err(io::Error::other)??;

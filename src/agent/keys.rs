@@ -1,6 +1,7 @@
 //! The keys of this start of the VM, handed over by the host as systemd credentials: who the server is, and
 //! which public keys open sessions of whom.
 
+use crate::protocol::{AUTHORIZED_ROOT, AUTHORIZED_USER, HOST_KEY};
 use std::io;
 use std::path::Path;
 
@@ -14,7 +15,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Reads `ghostly.host-key`, `ghostly.authorized-user` and `ghostly.authorized-root` in `folder`.
+    /// Reads the credentials in `folder`.
     pub fn load(folder: &Path, user: &str) -> io::Result<Self> {
         let read = |name: &str| {
             let path = folder.join(name);
@@ -22,7 +23,7 @@ impl Keys {
                 .map_err(|e| refuse(format!("the credential {} can't be read: {e}", path.display())))?;
             Ok::<_, io::Error>((path, text))
         };
-        let (path, text) = read("ghostly.host-key")?;
+        let (path, text) = read(HOST_KEY)?;
         let host = PrivateKey::from_openssh(text.trim_end())
             .ok()
             .filter(|key| !key.is_encrypted() && key.algorithm() == Algorithm::Ed25519)
@@ -34,8 +35,8 @@ impl Keys {
             })
         };
         let allowed = [
-            (user.to_owned(), authorized("ghostly.authorized-user")?),
-            ("root".to_owned(), authorized("ghostly.authorized-root")?),
+            (user.to_owned(), authorized(AUTHORIZED_USER)?),
+            ("root".to_owned(), authorized(AUTHORIZED_ROOT)?),
         ];
         Ok(Self { host, allowed })
     }

@@ -15,10 +15,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
 
+use super::backpressure::WINDOW;
 use super::connection::Connection;
-use super::flow::WINDOW;
 use super::keys::Keys;
 use super::options::{Address, Limits};
+use super::programs::Programs;
 
 /// The first descriptor that systemd passes, sd_listen_fds(3).
 const FIRST_PASSED: i32 = 3;
@@ -130,15 +131,17 @@ fn passed() -> io::Result<Vec<Listener>> {
 pub async fn serve(listeners: Vec<Listener>, keys: Arc<Keys>, limits: Limits) -> io::Result<()> {
     let config = Arc::new(config(&keys));
     let slots = Arc::new(Semaphore::new(limits.unauthenticated));
+    let programs = Arc::<Programs>::default();
     for listener in listeners {
         eprintln!("ghostly-agent: listening on {}", listener.describe()?);
         let (config, keys, slots) = (config.clone(), keys.clone(), slots.clone());
+        let programs = programs.clone();
         tokio::spawn(async move {
             loop {
                 match listener.accept().await {
                     // Too many are still to show a key: this one waits, and those behind it wait in the kernel.
                     Ok(accepted) => match slots.clone().acquire_owned().await {
-                        Ok(slot) => welcome(accepted, slot, &config, &keys, limits),
+                        Ok(slot) => welcome(accepted, slot, &config, &keys, limits, &programs),
                         Err(_) => return,
                     },
                     // Out of descriptors or memory: that passes, and the loop must not spin until then.
@@ -160,10 +163,11 @@ fn welcome(
     config: &Arc<Config>,
     keys: &Arc<Keys>,
     limits: Limits,
+    programs: &Arc<Programs>,
 ) {
     let Accepted { stream, socket, peer } = accepted;
     let (authenticated, on_authenticated) = oneshot::channel();
-    let connection = Connection::new(keys.clone(), peer, limits.channels, authenticated);
+    let connection = Connection::new(keys.clone(), peer, limits.channels, authenticated, programs.clone());
     let config = config.clone();
     tokio::spawn(async move {
         let opening = async {

@@ -9,19 +9,30 @@
 //! Two kinds of key exist, made by the host for this one start of the VM: one opens sessions of the terminal's
 //! user, the other of root. Nothing else is ever accepted.
 
+mod account;
+mod backpressure;
 mod checkpoint;
+mod clock;
 mod connection;
-mod flow;
+mod control;
+mod copy;
+mod desktop;
 mod forward;
-mod identity;
 mod keys;
 mod listen;
 mod options;
+mod ports;
+mod program;
+mod programs;
 mod pty;
+mod relay;
 mod session;
 pub mod sftp;
 mod status;
+mod terminfo;
+mod timezone;
 
+use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,15 +48,34 @@ pub fn main() -> ExitCode {
             status::report(args.map(|word| word.to_string_lossy().into_owned()))
         }
         Some(first) if first == status::STATUS => {
-            println!("{}", status::status());
+            print!("{}", status::status());
             Ok(())
         }
+        Some(first) if first == desktop::COMPOSITOR => return status_of(desktop::compositor()),
+        Some(first) if first == desktop::TERMINAL => return status_of(desktop::terminal()),
+        Some(first) if first == desktop::ready::FIRST_PROMPT => {
+            desktop::ready::first_prompt(word(args.next()).as_deref())
+        }
+        Some(first) if first == desktop::ready::AWAIT_SCREEN => {
+            desktop::ready::await_screen(word(args.next()).as_deref())
+        }
+        Some(first) if first == control::CONTROL => control::control(),
         Some(first) if first == checkpoint::CHECKPOINT => checkpoint::checkpoint(),
+        Some(first) if first == copy::COPY => copy::copy(),
+        Some(first) if first == timezone::COMMAND => timezone::from_kernel_cmdline(),
         Some(first) if first == session::SFTP_SERVER => sftp::serve(io::stdin().lock(), io::stdout().lock()),
         _ => options::Options::parse(std::env::args_os()).and_then(serve),
     };
+    status_of(done.map(|()| 0))
+}
+
+fn word(argument: Option<OsString>) -> Option<String> {
+    argument?.into_string().ok()
+}
+
+fn status_of(done: io::Result<i32>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
         Err(error) => {
             eprintln!("ghostly-agent: {error}");
             ExitCode::FAILURE
@@ -55,7 +85,7 @@ pub fn main() -> ExitCode {
 
 fn serve(options: options::Options) -> io::Result<()> {
     let keys = keys::Keys::load(&options.credentials, &options.user)?;
-    identity::Identity::lookup(&options.user)?;
+    account::Account::lookup(&options.user)?;
     // Two threads: one connection's cipher and the copying to and from its processes run side by side.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {

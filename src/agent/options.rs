@@ -18,10 +18,18 @@ usage: ghostly-agent [--listen ADDRESS]... [--user NAME] [--credentials DIR]
   --auth-timeout SECONDS              time to authenticate (20)
   --max-unauthenticated N             connections at once that have not authenticated (10)
   --max-channels N                    channels at once in a connection (100)
-       ghostly-agent sftp-server      speaks SFTP on stdin and stdout
-       ghostly-agent report EVENT         tells the host how the session fares
-       ghostly-agent checkpoint           waits until the host says who this machine is
-       ghostly-agent status               prints how the session fares, as JSON
+       ghostly-agent sftp-server      serve SFTP on standard input and output
+       ghostly-agent copy             be one end of a copy, which the environment describes
+       ghostly-agent report EVENT     report an event of the session to the host
+       ghostly-agent first-prompt PID report that the session is ready, when the prompt of this shell is on the screen
+       ghostly-agent await-screen text|blank
+                                      wait until there is text on the screen, or none
+       ghostly-agent checkpoint       wait for the identity of this machine from the host
+       ghostly-agent compositor       run the compositor, again if it crashes
+       ghostly-agent terminal         the same for the terminal in it
+       ghostly-agent control          hold the control port, and keep the clock right
+       ghostly-agent timezone         set the time zone of the kernel's command line
+       ghostly-agent status           print the state of the session as JSON
        ghostly-agent --version";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +114,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused_with_the_usage() {
         for wrong in [&["--listen", "22"][..], &["--listen", "vsock:x"], &["--max-channels", "-1"], &["x"]] {
-            assert!(parse(wrong).unwrap_err().to_string().contains("usage: "), "{wrong:?}");
+            assert!(parse(wrong).unwrap_err().to_string().contains(USAGE), "{wrong:?}");
         }
     }
 }

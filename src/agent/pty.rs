@@ -17,7 +17,7 @@ use russh::Pty as Mode;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::identity::Identity;
+use super::account::Account;
 
 /// How long output may still come once the program has ended. Its end hangs the terminal up, which ends the output
 /// by itself; this is for a terminal that somebody else holds open.
@@ -51,7 +51,7 @@ nix::ioctl_write_ptr_bad!(set_window_size, libc::TIOCSWINSZ, libc::winsize);
 nix::ioctl_write_int_bad!(take_controlling_terminal, libc::TIOCSCTTY);
 
 /// Opens a terminal that belongs to `owner`. Neither side is ever inherited by a process of another session.
-pub fn open(request: &Request, owner: &Identity) -> io::Result<(Master, Terminal)> {
+pub fn open(request: &Request, owner: &Account) -> io::Result<(Master, Terminal)> {
     let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
     grantpt(&master)?;
     unlockpt(&master)?;

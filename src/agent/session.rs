@@ -6,11 +6,8 @@
 //!     signals, window size ──►┘   sftp-server      └► stderr ──► extended data ──► end, status, close
 //! ```
 
-use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
@@ -23,23 +20,18 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::flow::{Backlog, Inbox};
-use super::identity::Identity;
-use super::pty;
+use super::account::Account;
+use super::backpressure::{Backlog, Inbox};
+use super::program::{self, Folder, Program};
+use super::programs::{Listed, Programs};
+use super::{pty, terminfo};
 
 /// The argument that makes this program a session's file server.
 pub const SFTP_SERVER: &str = "sftp-server";
 /// What is read from a program at once, in bytes: what a pipe holds.
 const CHUNK: usize = 64 << 10;
 /// RFC 4254, section 5.2.
-const STDERR: u32 = 1;
-
-pub enum Program {
-    Shell,
-    Command(Vec<u8>),
-    /// This one, with an argument: file server, status.
-    Own(&'static str),
-}
+pub const STDERR: u32 = 1;
 
 /// What the client set before it started the program.
 #[derive(Debug, Default)]
@@ -53,22 +45,39 @@ pub struct Running {
     child: Child,
     group: Pid,
     terminal: Option<pty::Master>,
+    /// In the list of those that may be sent a signal, as long as this lives.
+    listed: Option<Listed>,
 }
 
 /// Starts `program` as `user`.
-pub fn start(program: &Program, setup: &Setup, user: &Arc<Identity>) -> io::Result<Running> {
-    let mut command = command_line(program, user);
-    command.env_clear().envs(environment(user)).envs(setup.env.iter().map(|(k, v)| (k, v)));
+pub fn start(
+    program: &Program,
+    setup: &Setup,
+    user: &Arc<Account>,
+    programs: &Arc<Programs>,
+) -> io::Result<Running> {
+    let mut command = program.command(user);
+    command.env_clear().envs(program::environment(user)).envs(setup.env.iter().map(|(k, v)| (k, v)));
     let mut terminal = None;
     if let Some(request) = &setup.pty {
         let (master, side) = pty::open(request, user)?;
-        command.env("TERM", &request.term).env("SSH_TTY", &side.path);
+        let (term, notice) = terminfo::term(&request.term, &user.home);
+        command.env("TERM", term).env("SSH_TTY", &side.path);
+        if let Some(notice) = notice {
+            // The first output; a terminal that nobody reads yet has room for a line.
+            nix::unistd::write(&side.slave, notice.as_bytes())?;
+        }
         command.stdin(side.slave.try_clone()?).stdout(side.slave.try_clone()?).stderr(side.slave);
         terminal = Some(master);
     } else {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     }
-    let (user, has_terminal) = (user.clone(), terminal.is_some());
+    let run = program.run();
+    if let Some(run) = run {
+        command.envs(program::variables(run));
+    }
+    let folder = run.and_then(|run| run.folder.as_ref()).map(Folder::new).transpose()?;
+    let (account, has_terminal) = (user.clone(), terminal.is_some());
     // SAFETY: runs between fork and exec, and makes system calls only.
     unsafe {
         command.pre_exec(move || {
@@ -76,56 +85,18 @@ pub fn start(program: &Program, setup: &Setup, user: &Arc<Identity>) -> io::Resu
             if has_terminal {
                 pty::control_in_child()?;
             }
-            user.become_in_child()
+            account.become_in_child()?;
+            if let Some(folder) = &folder {
+                folder.enter_in_child();
+            }
+            Ok(())
         });
     }
     let child = tokio::process::Command::from(command).spawn()?;
     let id = child.id().ok_or_else(|| io::Error::other("the program ended before it was known"))?;
-    Ok(Running { child, group: Pid::from_raw(id as i32), terminal })
-}
-
-/// The user's shell, as login(1) starts it, and everything else through it, as sshd does.
-fn command_line(program: &Program, user: &Identity) -> std::process::Command {
-    let shell_name = user.shell.file_name().unwrap_or(OsStr::new("sh"));
-    let mut command = std::process::Command::new(&user.shell);
-    match program {
-        Program::Shell => {
-            let mut login = OsString::from("-");
-            login.push(shell_name);
-            command.arg0(login);
-        }
-        Program::Command(line) => {
-            command.arg0(shell_name).arg("-c").arg(OsStr::from_bytes(line));
-        }
-        Program::Own(argument) => {
-            // This very file, whether or not the user may enter the folder it lies in.
-            command = std::process::Command::new("/proc/self/exe");
-            command.arg0("ghostly-agent").arg(argument);
-        }
-    }
-    command
-}
-
-fn environment(user: &Identity) -> Vec<(&'static str, OsString)> {
-    let path = if user.uid == 0 {
-        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    } else {
-        "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
-    };
-    let mut environment = vec![
-        ("HOME", user.home.clone().into()),
-        ("USER", user.name.clone().into()),
-        ("LOGNAME", user.name.clone().into()),
-        ("SHELL", user.shell.clone().into()),
-        ("PATH", path.into()),
-        // As in the terminal, unless the client says otherwise.
-        ("LANG", "C.UTF-8".into()),
-    ];
-    let runtime = format!("/run/user/{}", user.uid);
-    if Path::new(&runtime).is_dir() {
-        environment.push(("XDG_RUNTIME_DIR", runtime.into()));
-    }
-    environment
+    let group = Pid::from_raw(id as i32);
+    let listed = run.map(|run| programs.list(&run.id, user.uid, group));
+    Ok(Running { child, group, terminal, listed })
 }
 
 impl Running {
@@ -137,41 +108,54 @@ impl Running {
         backlog: Arc<Backlog>,
         slot: OwnedSemaphorePermit,
     ) {
-        let Self { mut child, group, terminal } = self;
+        let Self { mut child, group, terminal, listed } = self;
         let (incoming, outgoing) = channel.split();
         let inbox = Arc::new(Inbox::new(backlog));
         let mut terminal = terminal.map(Arc::new);
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, mut stdout, mut stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
 
         let (closed, on_closed) = oneshot::channel();
         let to_program = Controls { terminal: terminal.clone(), group };
         let receiver = tokio::spawn(receive(incoming, inbox.clone(), Some(to_program), closed));
-        let feeder = tokio::spawn(feed(inbox, terminal.clone(), pipes.0));
+        let feeder = tokio::spawn(feed(inbox, terminal.clone(), stdin));
         let id = outgoing.id();
+        let mut gone = false;
         let output = async {
             let status = match &terminal {
                 Some(terminal) => send_terminal(terminal, &outgoing, &mut child).await,
                 None => {
-                    tokio::join!(send(pipes.1, &outgoing, None), send(pipes.2, &outgoing, Some(STDERR)));
+                    tokio::join!(
+                        send(stdout.as_mut(), &outgoing, None),
+                        send(stderr.as_mut(), &outgoing, Some(STDERR))
+                    );
                     child.wait().await
                 }
             };
             let _ = outgoing.eof().await;
             if let Ok(status) = status {
-                report(&handle, &outgoing, status).await;
+                report(&handle, &outgoing, status, listed.is_some()).await;
             }
         };
         tokio::select! {
             // The client is gone or has closed the channel. The program sees its terminal hung up or its output
-            // closed, takes what is left of its input, and is not killed: so `nohup` outlives a connection.
-            _ = on_closed => {}
+            // closed, and takes what is left of its input. sshd leaves it at that, so tools count on it.
+            _ = on_closed => gone = true,
             () = output => {}
+        }
+        // One that the launcher runs ends with its connection, unless it asked to live on (nohup, setsid).
+        if gone && listed.is_some() && matches!(child.try_wait(), Ok(None)) {
+            let _ = killpg(group, Signal::SIGHUP);
+            let _ = killpg(group, Signal::SIGCONT);
         }
         let _ = handle.close(id).await;
         drop(slot);
         receiver.abort();
         if terminal.take().is_some() {
             feeder.abort();
+        }
+        // What it prints meanwhile goes nowhere: a closed pipe would kill it in the middle of its own end.
+        if listed.is_some() {
+            tokio::join!(drain(stdout), drain(stderr));
         }
         let _ = child.wait().await;
         feeder.abort();
@@ -264,6 +248,12 @@ pub async fn send(from: Option<impl AsyncRead + Unpin>, to: &ChannelWriteHalf<Ms
     }
 }
 
+async fn drain(from: Option<impl AsyncRead + Unpin>) {
+    if let Some(mut from) = from {
+        let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
+    }
+}
+
 /// The same for a terminal, whose output ends with the program even if another process still holds it.
 async fn send_terminal(
     terminal: &pty::Master,
@@ -300,8 +290,10 @@ async fn send_terminal(
     }
 }
 
-async fn report(handle: &Handle, channel: &ChannelWriteHalf<Msg>, status: ExitStatus) {
-    if let Some(code) = status.code() {
+/// `as_shell`: a signal is a status as shells have it, because the client (ssh) has no place for another in its own.
+async fn report(handle: &Handle, channel: &ChannelWriteHalf<Msg>, status: ExitStatus, as_shell: bool) {
+    let by_signal = status.signal().filter(|_| as_shell).map(|signal| 128 + signal);
+    if let Some(code) = status.code().or(by_signal) {
         let _ = channel.exit_status(code as u32).await;
     } else if let Some(signal) = status.signal().and_then(signal_name) {
         let core = status.core_dumped();

@@ -1,7 +1,9 @@
-//! How the session fares. Told to the host on the control port when it changes (`ghostly-agent report`, called by the
-//! session's own scripts), and to whoever asks over SSH (`ssh -s vg-NAME status`): both from here, as one JSON object a
-//! line.
+//! The session's state: reported to the host on the control port when it changes (`ghostly-agent report`, called by the
+//! session's own scripts), and printed for whoever asks over SSH (`ssh -s vg-NAME status`).
 
+use super::control;
+use crate::protocol::{CONTROL_PORT, GuestEvent, line};
+use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
@@ -17,8 +19,6 @@ use nix::sys::signal::Signal;
 pub const REPORT: &str = "report";
 pub const STATUS: &str = "status";
 
-/// The name of the control port, as the host gives it to QEMU.
-const PORT: &str = "org.virtualghost.control";
 /// In the session's runtime folder: there once the first prompt is, with the path of the terminal if there is one.
 /// The rest of the system starts by it, too.
 const READY: &str = "virtualghost-ready";
@@ -28,51 +28,67 @@ const USAGE: &str = "\
 usage: ghostly-agent report session-ready | terminal-size | session-exit [STATUS] | failed SENTENCE |
     notice SENTENCE";
 
-/// Tells the host. Without a port there is nobody to tell, and that is no error: another host than ours runs this guest.
+/// Reports an event to the host. Without a port there is no host to report to, and that is no error: another launcher than
+/// ours runs this guest.
 pub fn report(mut words: impl Iterator<Item = String>) -> io::Result<()> {
     let (event, word) = (words.next().unwrap_or_default(), words.next());
-    let lines = match (event.as_str(), word) {
-        ("session-ready", None) => {
-            let terminal = own_terminal();
-            let size = terminal.as_deref().and_then(Size::of);
-            let lines = format!("{}{}", size.map(size_line).unwrap_or_default(), ready_line(load()));
-            tell(&lines)?;
-            let path = terminal.map(|path| path.display().to_string()).unwrap_or_default();
-            return fs::write(Path::new(RUNTIME).join(READY), path);
-        }
-        ("terminal-size", None) => {
-            session_terminal().and_then(|path| Size::of(&path)).map(size_line).unwrap_or_default()
+    let event = match (event.as_str(), word) {
+        ("session-ready", None) => return report_ready(&own_terminal().unwrap_or_default()),
+        ("terminal-size", None) => match session_terminal().and_then(|path| Size::of(&path)) {
+            Some(size) => size.event(),
+            None => return Ok(()),
+        },
+        ("session-exit", _) if is_crash(std::env::var("SERVICE_RESULT").ok().as_deref()) => {
+            let signal = std::env::var("EXIT_STATUS").unwrap_or_default();
+            GuestEvent::Failed { message: format!("it was ended by SIG{signal}") }
         }
         ("session-exit", status) => {
             let status = status.or_else(|| std::env::var("EXIT_STATUS").ok());
-            format!(
-                "{{\"event\":\"session-exit\",\"status\":{}}}\n",
-                exit_status(status.as_deref().unwrap_or("0"))
-            )
+            GuestEvent::SessionExit { status: exit_status(status.as_deref().unwrap_or("0")) }
         }
-        ("failed" | "notice", Some(sentence)) => {
-            format!("{{\"event\":\"{event}\",\"message\":{}}}\n", quoted(&sentence))
-        }
+        ("failed", Some(message)) => GuestEvent::Failed { message },
+        ("notice", Some(message)) => GuestEvent::Notice { message },
         _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, USAGE)),
     };
-    tell(&lines)
+    send(&event)
+}
+
+/// Reports that the session is ready, on this terminal; an empty path for one without a screen.
+pub fn report_ready(terminal: &Path) -> io::Result<()> {
+    if let Some(size) = Size::of(terminal) {
+        send(&size.event())?;
+    }
+    send(&GuestEvent::SessionReady)?;
+    fs::write(Path::new(RUNTIME).join(READY), terminal.display().to_string())
+}
+
+pub fn is_ready() -> bool {
+    Path::new(RUNTIME).join(READY).exists()
+}
+
+/// Whether this result of a service (systemd.exec(5), SERVICE_RESULT) is that of a main process that something has killed.
+fn is_crash(result: Option<&str>) -> bool {
+    matches!(result, Some("signal" | "core-dump" | "oom-kill"))
+}
+
+#[derive(Serialize)]
+struct Status {
+    session: &'static str,
+    terminal: Option<Size>,
+    /// Load averages of the last 1, 5 and 15 minutes (proc_loadavg(5)).
+    load: [f64; 3],
 }
 
 /// What `ghostly-agent status` prints.
 pub fn status() -> String {
-    let ready = Path::new(RUNTIME).join(READY).exists();
-    let [one, five, fifteen] = load();
-    let terminal = session_terminal().and_then(|path| Size::of(&path));
-    let terminal = terminal.map_or("null".to_owned(), |Size { columns, rows }| {
-        format!("{{\"columns\":{columns},\"rows\":{rows}}}")
-    });
-    format!(
-        "{{\"session\":\"{}\",\"terminal\":{terminal},\"load\":[{one},{five},{fifteen}]}}",
-        if ready { "ready" } else { "booting" }
-    )
+    line(&Status {
+        session: if is_ready() { "ready" } else { "booting" },
+        terminal: session_terminal().and_then(|path| Size::of(&path)),
+        load: load(),
+    })
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 struct Size {
     columns: u16,
     rows: u16,
@@ -89,17 +105,13 @@ impl Size {
         };
         Some(Self { columns: size.ws_col, rows: size.ws_row })
     }
+
+    fn event(self) -> GuestEvent {
+        let Self { columns, rows } = self;
+        GuestEvent::TerminalSize { columns, rows }
+    }
 }
 
-fn size_line(Size { columns, rows }: Size) -> String {
-    format!("{{\"event\":\"terminal-size\",\"columns\":{columns},\"rows\":{rows}}}\n")
-}
-
-fn ready_line([one, five, fifteen]: [f64; 3]) -> String {
-    format!("{{\"event\":\"session-ready\",\"load\":[{one},{five},{fifteen}]}}\n")
-}
-
-/// Load averages of the last 1, 5 and 15 minutes (proc_loadavg(5)).
 fn load() -> [f64; 3] {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let mut numbers =
@@ -113,36 +125,46 @@ fn session_terminal() -> Option<PathBuf> {
     (!path.is_empty()).then(|| path.into())
 }
 
-/// The terminal that this process belongs to: `tty_nr` of proc_pid_stat(5), if it is a pseudo-terminal, whose major
-/// numbers are 136 to 143 (kernel documentation, admin-guide/devices.txt).
-fn own_terminal() -> Option<PathBuf> {
+/// The terminal that this process belongs to: `tty_nr` of proc_pid_stat(5).
+pub fn own_terminal() -> Option<PathBuf> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    let number: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(4)?.parse().ok()?;
-    let (major, minor) = (libc::major(number), libc::minor(number));
-    (136..144).contains(&major).then(|| format!("/dev/pts/{}", (major - 136) * 256 + minor).into())
+    let number = stat.rsplit_once(')')?.1.split_whitespace().nth(4)?.parse().ok()?;
+    is_pseudo_terminal(number).then(|| terminal_path(number))
 }
 
-/// What systemd gives as EXIT_STATUS: a number, or the name of a signal, which is told as shells do.
+/// The major numbers of pseudo-terminals are 136 to 143 (kernel documentation, admin-guide/devices.txt).
+pub fn is_pseudo_terminal(number: u64) -> bool {
+    (136..144).contains(&libc::major(number))
+}
+
+pub fn terminal_path(number: u64) -> PathBuf {
+    format!("/dev/pts/{}", (libc::major(number) - 136) * 256 + libc::minor(number)).into()
+}
+
+/// What systemd gives as EXIT_STATUS: a number, or the name of a signal, which becomes the status that shells give it.
 fn exit_status(text: &str) -> i32 {
     text.parse()
         .unwrap_or_else(|_| Signal::from_str(&format!("SIG{text}")).map_or(1, |signal| 128 + signal as i32))
 }
 
-fn quoted(sentence: &str) -> String {
-    let plain = sentence.chars().map(|c| if c.is_control() || matches!(c, '"' | '\\') { ' ' } else { c });
-    format!("\"{}\"", plain.collect::<String>())
-}
-
-fn tell(lines: &str) -> io::Result<()> {
-    let port = open_port(OpenOptions::new().write(true))?;
-    port.map_or(Ok(()), |mut port| port.write_all(lines.as_bytes()))
+/// Through the process that holds the port, which may come or go at any time, else itself.
+fn send(event: &GuestEvent) -> io::Result<()> {
+    let line = line(event);
+    if control::forward(&line) {
+        return Ok(());
+    }
+    match open_port(OpenOptions::new().write(true)) {
+        Ok(port) => port.map_or(Ok(()), |mut port| port.write_all(line.as_bytes())),
+        Err(_) if control::forward(&line) => Ok(()),
+        Err(e) => Err(e),
+    }
 }
 
 /// The control port, if there is one. The kernel lets one process open it at a time: that is the lock.
 pub fn open_port(how: &OpenOptions) -> io::Result<Option<File>> {
-    const PATIENCE: u32 = 40;
+    const ATTEMPTS: u32 = 40;
     let Some(port) = port(Path::new("/sys/class/virtio-ports")) else { return Ok(None) };
-    for _ in 0..PATIENCE {
+    for _ in 0..ATTEMPTS {
         match how.open(&port) {
             Ok(port) => return Ok(Some(port)),
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
@@ -155,7 +177,7 @@ pub fn open_port(how: &OpenOptions) -> io::Result<Option<File>> {
 fn port(class: &Path) -> Option<PathBuf> {
     fs::read_dir(class).ok()?.flatten().find_map(|entry| {
         let name = fs::read_to_string(entry.path().join("name")).ok()?;
-        (name.trim_end() == PORT).then(|| Path::new("/dev").join(entry.file_name()))
+        (name.trim_end() == CONTROL_PORT).then(|| Path::new("/dev").join(entry.file_name()))
     })
 }
 
@@ -169,8 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_can_not_break_its_line() {
-        assert_eq!(quoted("a\"b\\c\nd"), "\"a b c d\"");
+    fn a_session_that_was_stopped_or_ended_by_itself_is_told_from_one_that_was_killed() {
+        for result in ["signal", "core-dump", "oom-kill"] {
+            assert!(is_crash(Some(result)), "{result}");
+        }
+        for result in [None, Some("success"), Some("exit-code"), Some("timeout")] {
+            assert!(!is_crash(result), "{result:?}");
+        }
     }
 
     #[test]
@@ -185,9 +212,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_json() {
-        let size = size_line(Size { columns: 80, rows: 24 });
-        assert_eq!(size, "{\"event\":\"terminal-size\",\"columns\":80,\"rows\":24}\n");
-        assert_eq!(ready_line([0.5, 0.25, 0.0]), "{\"event\":\"session-ready\",\"load\":[0.5,0.25,0]}\n");
+    fn the_status_is_one_line_of_json() {
+        let status = Status {
+            session: "ready",
+            terminal: Some(Size { columns: 80, rows: 24 }),
+            load: [0.5, 0.25, 0.0],
+        };
+        assert_eq!(
+            line(&status),
+            "{\"session\":\"ready\",\"terminal\":{\"columns\":80,\"rows\":24},\"load\":[0.5,0.25,0.0]}\n"
+        );
     }
 }

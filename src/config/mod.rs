@@ -1,5 +1,5 @@
 //! The settings: four layers (defaults < file < environment < flags), merged key by key, each value with
-//! its origin. Owns the names, types and ranges of the settings. Must not know the host or QEMU.
+//! its origin. Owns the names, types and ranges of the settings. Must not depend on the host or QEMU.
 //!
 //! ```text
 //! default.toml ─┐
@@ -12,7 +12,9 @@ mod values;
 
 pub use values::*;
 
-use crate::units::{Factor, HomeMiB, MiB, Seconds, Vcpus, WindowSize};
+use crate::error::{Error, Kind};
+use crate::model::units::{HomeSize, MemorySize, RootSize, Seconds, TcgTimeoutFactor, Vcpus, WindowSize};
+use crate::model::{Initrd, Inputs, Published, RomChoice, Rules, Source, Terminal};
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::fmt;
@@ -22,7 +24,7 @@ use toml::Spanned;
 
 const DEFAULTS: &str = include_str!("default.toml");
 
-/// Where a value was said.
+/// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     Default,
@@ -36,13 +38,13 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
-            Self::Environment { variable } => write!(f, "environment, {variable}"),
-            Self::Flag { name } => write!(f, "flag, --{name}"),
+            Self::Environment { variable } => f.write_str(variable),
+            Self::Flag { name } => write!(f, "--{name}"),
         }
     }
 }
 
-/// A value and where it was said.
+/// A value and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting<T> {
     pub value: T,
@@ -70,15 +72,26 @@ pub enum ConfigError {
     Environment { variable: String, message: String },
 }
 
-/// The one list of settings. From it come the file's form, a layer, the complete configuration, the
-/// environment's names and the rows of `config --show`; `default.toml` describes each key.
+/// A bad configuration: nothing was started.
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        let hint = match &error {
+            ConfigError::File { .. } => "correct or remove that line",
+            ConfigError::Environment { .. } => "correct or unset that variable",
+        };
+        Self::caused(Kind::BadInput, error.into(), hint)
+    }
+}
+
+/// The one list of settings. It defines the format of the file, a layer, the complete configuration, the names of the
+/// environment variables and the rows of `config --show`; `default.toml` describes each key.
 macro_rules! settings {
     ($($key:ident: $type:ty),+ $(,)?) => {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct File { $($key: Option<Spanned<$type>>),+ }
 
-        /// What one layer says: any subset of the settings.
+        /// One layer: any subset of the settings.
         #[derive(Debug, Default, Clone)]
         pub struct Layer { $(pub $key: Option<Setting<$type>>),+ }
 
@@ -97,12 +110,12 @@ macro_rules! settings {
                 ),+})
             }
 
-            /// The environment's layer: `VIRTUALGHOST_` and the key in capitals.
+            /// The layer of environment variables: `VIRTUALGHOST_` and the key in capitals.
             pub fn environment(get: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
                 Ok(Self {$($key: variable(stringify!($key), &get)?),+})
             }
 
-            /// This layer over `below`: what this one says wins.
+            /// This layer over `below`: its values win.
             #[must_use]
             pub fn over(self, below: Self) -> Self {
                 Self {$($key: self.$key.or(below.$key)),+}
@@ -130,7 +143,7 @@ macro_rules! settings {
 
 settings! {
     vcpus: Vcpus,
-    memory: MiB,
+    memory: MemorySize,
     accel: AccelChoice,
     gpu: GpuChoice,
     gpu_rom: RomChoice,
@@ -142,15 +155,28 @@ settings! {
     start: StartChoice,
     size: WindowSize,
     fullscreen: bool,
+    terminal: Terminal,
     keyboard: KeyboardChoice,
+    timezone: TimezoneChoice,
+    hostname: HostnameChoice,
     kernel: Source,
     rootfs: Source,
     qemu: Source,
-    home_size: HomeMiB,
-    life_timeout: Seconds,
+    initrd: Initrd,
+    root_size: RootSize,
+    home_size: HomeSize,
+    net: NetChoice,
+    allow: Rules,
+    net_log: bool,
+    ports: PortsChoice,
+    publish: Published,
+    jail: JailChoice,
+    jail_log: bool,
+    boot_timeout: Seconds,
     ready_timeout: Seconds,
-    tcg_patience: Factor,
+    tcg_timeout_factor: TcgTimeoutFactor,
     poweroff_timeout: Seconds,
+    age_notice: bool,
 }
 
 impl Layer {
@@ -166,14 +192,15 @@ impl Layer {
         for source in [&mut layer.kernel, &mut layer.rootfs, &mut layer.qemu].into_iter().flatten() {
             source.value = source.value.clone().anchored(folder);
         }
+        layer.initrd.iter_mut().for_each(|initrd| initrd.value = initrd.value.clone().anchored(folder));
         layer.gpu_rom.iter_mut().for_each(|rom| rom.value = rom.value.clone().anchored(folder));
         layer.gpu_pack.iter_mut().for_each(|pack| pack.value = pack.value.clone().anchored(folder));
         Ok(layer)
     }
 }
 
-/// A setting a line: `key = value`, aligned, and its origin: what `config --show` prints. A path may hold a line's end
-/// or an escape sequence; neither reaches the terminal.
+/// What `config --show` prints: one line for each setting, `key = value`, aligned, and its origin. A path may contain a
+/// line break or an escape sequence; neither reaches the terminal.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = self.rows();
@@ -189,7 +216,7 @@ fn shown(text: String) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
-/// The commented file that `config --init` writes: every setting, none of them said.
+/// The file that `config --init` writes: every setting, commented out.
 pub fn template() -> String {
     DEFAULTS
         .lines()
@@ -218,7 +245,7 @@ fn variable<T: FromVariable>(
     }
 }
 
-/// How a setting is read from an environment variable: as text, except for paths, which may be any bytes.
+/// Reads a setting from an environment variable: as text, except for paths, which may be any bytes.
 trait FromVariable: Sized {
     fn from_variable(text: OsString) -> Result<Self, String>;
 }
@@ -235,18 +262,27 @@ macro_rules! from_text {
 }
 from_text!(
     Vcpus,
-    MiB,
-    HomeMiB,
-    Factor,
+    MemorySize,
+    HomeSize,
+    RootSize,
+    TcgTimeoutFactor,
     Seconds,
     WindowSize,
     AccelChoice,
     GpuChoice,
     DisplayChoice,
+    JailChoice,
     GlChoice,
     Inputs,
     KeyboardChoice,
-    StartChoice
+    HostnameChoice,
+    NetChoice,
+    PortsChoice,
+    Published,
+    Rules,
+    StartChoice,
+    Terminal,
+    TimezoneChoice
 );
 
 impl FromVariable for bool {
@@ -268,101 +304,10 @@ macro_rules! from_path {
         }
     )+};
 }
-from_path!(Source, RomChoice, PackChoice);
+from_path!(Source, Initrd, RomChoice, PackChoice);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+mod tests;
 
-    fn file(text: &str) -> Result<Layer, ConfigError> {
-        Layer::file(text, Path::new("/etc/vg/config.toml"))
-    }
-
-    fn refusal(text: &str) -> String {
-        file(text).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn the_defaults_are_the_published_ones() {
-        let config = Config::merge([]);
-        assert_eq!(config.vcpus.value.get(), 2);
-        assert_eq!(config.memory.value.get(), 2048);
-        assert_eq!(config.vcpus.origin, Origin::Default);
-    }
-
-    #[test]
-    fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
-        let file = file("vcpus = 3\nmemory = 1024\n\ngl = \"off\"").unwrap();
-        let env = Layer::environment(|name| {
-            ["VIRTUALGHOST_VCPUS", "VIRTUALGHOST_MEMORY"]
-                .contains(&name)
-                .then(|| "4096".replace("4096", if name.ends_with("S") { "4" } else { "4096" }).into())
-        })
-        .unwrap();
-        let flags = Layer { vcpus: Some(Setting::flag("vcpus", "5".parse().unwrap())), ..Layer::default() };
-        let config = Config::merge([flags, env, file]);
-        assert_eq!((config.vcpus.value.get(), config.memory.value.get()), (5, 4096));
-        assert_eq!(config.vcpus.origin.to_string(), "flag, --vcpus");
-        assert_eq!(config.memory.origin.to_string(), "environment, VIRTUALGHOST_MEMORY");
-        assert_eq!(config.gl.origin.to_string(), "/etc/vg/config.toml, line 4");
-        assert_eq!(config.display.origin, Origin::Default);
-    }
-
-    #[test]
-    fn a_bad_file_is_refused_with_its_line_and_the_allowed_range() {
-        assert_eq!(refusal("\nvcpus = 0"), "/etc/vg/config.toml, line 2: vcpus must be from 1 to 255, not 0");
-        assert!(refusal("vcpu = 2").contains("line 1: unknown field `vcpu`"), "{}", refusal("vcpu = 2"));
-        assert!(
-            refusal("vcpus = \"two\"").contains("line 1: invalid type: string"),
-            "{}",
-            refusal("vcpus = \"two\"")
-        );
-        assert!(refusal("size = \"10x10\"").contains("from 160 to 16384"));
-        assert!(refusal("a = ]").contains("line 1"));
-    }
-
-    #[test]
-    fn a_bad_environment_variable_is_named() {
-        let layer = Layer::environment(|name| (name == "VIRTUALGHOST_FULLSCREEN").then(|| "maybe".into()));
-        assert_eq!(
-            layer.unwrap_err().to_string(),
-            "environment variable VIRTUALGHOST_FULLSCREEN: must be true or false, not \"maybe\""
-        );
-    }
-
-    #[test]
-    fn paths_in_the_file_count_from_its_folder() {
-        let layer =
-            file("kernel = \"vmlinux\"\nrootfs = \"/srv/r.img\"\nqemu = \"embedded\"\ngpu_pack = \"pack\"")
-                .unwrap();
-        assert_eq!(layer.kernel.unwrap().value, Source::File("/etc/vg/vmlinux".into()));
-        assert_eq!(layer.rootfs.unwrap().value, Source::File("/srv/r.img".into()));
-        assert_eq!(layer.qemu.unwrap().value, Source::Embedded);
-        assert_eq!(layer.gpu_pack.unwrap().value, PackChoice::File("/etc/vg/pack".into()));
-    }
-
-    #[test]
-    fn a_setting_is_shown_on_one_line_whatever_its_path_holds() {
-        let shown = Config::merge([file("kernel = \"/a\\nb\\u001b[2J\"").unwrap()]).to_string();
-        assert!(shown.contains("kernel = /a\u{fffd}b\u{fffd}[2J "), "{shown}");
-        assert_eq!(shown.lines().count(), Config::merge([]).rows().len());
-    }
-
-    #[test]
-    fn the_template_says_nothing_until_it_is_edited_and_then_is_valid() {
-        assert!(
-            Config::merge([file(&template()).unwrap()]).rows().iter().all(|r| r.origin == Origin::Default)
-        );
-        let edited: String = template()
-            .lines()
-            .map(|l| {
-                l.strip_prefix('#')
-                    .filter(|l| l.contains(" = ") && !l.starts_with(' '))
-                    .unwrap_or(l)
-                    .to_owned()
-                    + "\n"
-            })
-            .collect();
-        assert!(Config::merge([file(&edited).unwrap()]).rows().iter().all(|r| r.origin != Origin::Default));
-    }
-}
+#[cfg(all(test, unix))]
+mod texts;

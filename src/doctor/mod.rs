@@ -1,41 +1,44 @@
-//! What a launch would meet on this machine: each finding with its state, what was seen and what to type. Reads only;
-//! what it starts (a guest of a second, a look at OpenGL) leaves nothing.
+//! Checks whether VMs can run on this machine. Each finding has a state, what was seen, and a fix. Changes nothing: the
+//! processes that it starts (a guest for a second, a test of OpenGL) leave no files.
 //!
-//! The checks are pure functions from what was read to a finding (`checks`); this module reads, in the order in which a
-//! launch needs things.
+//! The checks are pure functions from facts to findings (`checks`); this module collects the facts, in the order in which a
+//! launch needs them.
 
+pub mod boundary;
 mod checks;
 #[cfg_attr(target_os = "linux", path = "os/linux.rs")]
 #[cfg_attr(target_os = "macos", path = "os/macos.rs")]
 #[cfg_attr(windows, path = "os/windows.rs")]
 mod os;
-mod trial;
+mod smoke_test;
 
 pub use os::print_gl;
 
-use crate::assets::clean;
+use crate::checkpoint::StartMode;
 use crate::config::Config;
 use crate::error::Error;
-use crate::folders::Folders;
 use crate::host::HostFacts;
-use crate::learnt::Learnt;
-use crate::parts::Parts;
-use crate::plan::VmSpec;
+use crate::jail;
+use crate::launch::{KnownFailures, LaunchPlan};
+use crate::model::GpuMode;
+use crate::payload::gc;
+use crate::qemu;
 use crate::remote;
+use crate::sys::Dirs;
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 
-/// The worst of a report decides its exit status.
+/// The worst state of a report decides its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     Ok,
-    /// Worth knowing, and nothing is worse for it.
+    /// Worth knowing; VMs are not affected.
     Note,
-    /// A launch works, with less than it could have.
+    /// VMs run, with limits.
     Limited,
-    /// No launch works.
+    /// No VM can run.
     Broken,
 }
 
@@ -99,7 +102,7 @@ impl Report {
         Self { state, findings }
     }
 
-    /// The exit status. 0: all good; 1: it works, with limits; 2: nothing can be launched.
+    /// The exit status. 0: VMs can run; 1: with limits; 2: not at all.
     pub fn status(&self) -> u8 {
         match self.state {
             State::Ok | State::Note => 0,
@@ -120,56 +123,70 @@ impl fmt::Display for Report {
         }
         f.write_str(match self.state {
             State::Ok | State::Note => "everything works",
-            State::Limited => "it works, with limits",
-            State::Broken => "it can't work before what is broken is mended",
+            State::Limited => "VMs can run, with limits",
+            State::Broken => "VMs can't run until the items marked \"broken\" are fixed",
         })
     }
 }
 
-/// What is to be examined, each as far as it could be made.
-pub struct Patient<'a> {
+/// The facts to check, as far as they are available.
+pub struct DoctorInput<'a> {
     pub facts: &'a HostFacts,
     pub config: &'a Result<Config, Error>,
-    /// What a launch would be, and where its parts come from.
-    pub planned: Result<(&'a VmSpec, &'a Parts), &'a Error>,
-    pub folders: &'a Folders,
-    pub learnt: &'a Learnt,
+    /// The plan of a launch with this configuration.
+    pub planned: Result<&'a LaunchPlan, &'a Error>,
+    pub dirs: &'a Dirs,
+    pub known_failures: &'a KnownFailures,
 }
 
-/// Everything. Takes some seconds: a guest runs, and the cache is read to its end.
-pub fn examine(patient: &Patient) -> Report {
-    let Patient { facts, config, planned, folders, learnt } = patient;
-    let mut findings = vec![checks::config(config, &folders.config_file_path())];
+/// Runs every check. This takes some seconds: it starts a guest, and reads every file in the cache.
+pub fn examine(input: &DoctorInput<'_>) -> Report {
+    let DoctorInput { facts, config, planned, dirs, known_failures } = input;
+    let mut findings = vec![checks::config(config, &dirs.config_file_path())];
     match planned {
         Err(error) => findings.push(Finding::broken("launch", error)),
-        Ok((spec, parts)) => {
-            findings.extend(storage(parts, folders));
-            findings.push(checks::memory(spec.memory, facts.available_mib));
-            findings.push(integrity(parts, &folders.cache_path()));
-            findings.extend(trial::accelerators(facts, spec, parts, folders));
+        Ok(plan) => {
+            findings.extend(storage(plan));
+            findings.push(checks::memory(plan.spec.memory, facts.available_mib));
+            findings.push(integrity(plan));
+            findings.extend(smoke_test::accelerators(facts, plan));
+            findings.extend(jail(facts, plan));
         }
     }
     findings.push(checks::vsock(&facts.vsock));
     findings.extend(os::screen(&facts.session, &facts.gl));
-    findings.extend(os::peculiarities(Path::new("/"))); // what only this system has
+    findings.extend(os::specific(Path::new("/")));
     findings.extend(checks::passthrough(facts));
     findings.push(checks::ssh(remote::check_client()));
-    findings.extend(leftovers(&folders.cache_path()));
-    findings.extend(learnt.lessons().map(checks::lesson));
+    findings.extend(leftovers(&dirs.cache_path()));
+    findings.extend(known_failures.current().map(checks::known_failure));
     Report::new(findings)
 }
 
-/// What may explain a launch that failed: what can be seen at once, and is not as it should be.
-pub fn after_failure(memory: &Config, parts: &Parts, folders: &Folders, facts: &HostFacts) -> Vec<Finding> {
-    let mut findings = storage(parts, folders);
-    findings.push(checks::memory(memory.memory.value, facts.available_mib));
+/// Findings that may explain a launch that failed. Only quick checks.
+pub fn after_failure(plan: &LaunchPlan) -> Vec<Finding> {
+    let mut findings = storage(plan);
+    findings.push(checks::memory(plan.spec.memory, plan.facts.available_mib));
     findings.retain(|finding| finding.state > State::Note);
     findings
 }
 
-fn storage(parts: &Parts, folders: &Folders) -> Vec<Finding> {
-    let cache = folders.cache_path();
-    let needed = parts.bytes_to_unpack(&cache);
+/// The jail, and whether OpenGL works in it.
+fn jail(facts: &HostFacts, plan: &LaunchPlan) -> Vec<Finding> {
+    let mut findings = vec![checks::jail(facts, &plan.spec.jail)];
+    let paths = plan.paths(&StartMode::new(None, &plan.dirs));
+    let environment = qemu::environment(&plan.spec, &paths, std::env::vars_os());
+    if let (Some(policy), GpuMode::Virgl) =
+        (jail::policy(&plan.spec, &paths, &environment), plan.spec.gpu.value)
+    {
+        findings.extend(os::gl_in_jail(&policy, &environment));
+    }
+    findings
+}
+
+fn storage(plan: &LaunchPlan) -> Vec<Finding> {
+    let cache = plan.dirs.cache_path();
+    let needed = plan.artifacts.bytes_to_unpack();
     let there = cache.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     vec![
         checks::cache(&cache, os::is_noexec(there), os::is_writable(there)),
@@ -177,17 +194,22 @@ fn storage(parts: &Parts, folders: &Folders) -> Vec<Finding> {
     ]
 }
 
-fn integrity(parts: &Parts, cache: &Path) -> Finding {
-    match parts.damaged_files(cache) {
-        None => Finding::new("assets", State::Note, "nothing is unpacked yet; the first start does it"),
+fn integrity(plan: &LaunchPlan) -> Finding {
+    match plan.artifacts.damaged_files() {
+        None => {
+            Finding::new("assets", State::Note, "nothing unpacked yet; the first start unpacks the files")
+        }
         Some(Err(error)) => Finding::broken("assets", &error),
-        Some(Ok(damaged)) => checks::assets(cache, &damaged),
+        Some(Ok(damaged)) => checks::assets(&plan.dirs.cache_path(), &damaged),
     }
 }
 
 fn leftovers(cache: &Path) -> Option<Finding> {
-    let found = clean::list(cache).ok()?;
+    let found = gc::list(cache).ok()?;
     checks::leftovers(
         found.iter().filter(|entry| entry.leftover).map(|entry| (entry.path.as_path(), entry.bytes)),
     )
 }
+
+#[cfg(all(test, unix))]
+mod texts;

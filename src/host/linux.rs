@@ -1,11 +1,9 @@
 //! Linux: /dev, /proc, /sys, the X server.
 
-use super::{
-    Accelerator, Availability, GpuPack, HostFacts, HostKeyboard, Os, Session, Window, arch, fingerprint,
-};
-use crate::arch::Arch;
-use crate::folders::Folders;
-use crate::vfio;
+use super::pci::PciFacts;
+use super::{Availability, GpuPack, HostFacts, arch, fingerprint, keyboard};
+use crate::model::{Accelerator, Arch, Enforcement, Os, ServiceManager, Session, Window};
+use crate::sys::{Dirs, landlock, namespaces};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -15,53 +13,69 @@ pub fn probe() -> HostFacts {
     let session = session();
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let meminfo = read("/proc/meminfo");
+    let (jail, jail_enforcement) = jail(landlock::abi(), namespaces::are_allowed);
     HostFacts {
         os: Os::Linux,
         arch: arch(),
         machine: fingerprint(&[&read("/etc/machine-id"), &read("/proc/sys/kernel/osrelease")]),
         accelerator: Accelerator::Kvm,
         acceleration: kvm(Path::new("/dev/kvm"), arch()),
-        keyboard: keyboard(&session),
+        keyboard: keyboard::find(&session),
         session,
         windows: vec![(Window::Gtk, Availability::Available), (Window::Sdl, Availability::Available)],
         gl: Availability::Available,
         vsock: vsock(Path::new("/dev/vhost-vsock")),
+        jail,
+        jail_enforcement,
+        service_manager: service_manager(Path::new("/run")),
+        gl_in_strict_jail: Availability::Available,
         checkpoint: Availability::Available,
+        timezone: super::timezone::timezone(),
         memory_mib: memory_mib(&meminfo, "MemTotal:"),
         available_mib: memory_mib(&meminfo, "MemAvailable:"),
-        pci: vfio::Facts::default(),
+        pci: PciFacts::default(),
         gpu_pack: gpu_pack(),
     }
 }
 
-/// Without a home folder nothing is launched at all.
+/// The one that is running (sd_booted(3)). The user's has a socket for its bus.
+fn service_manager(run: &Path) -> Option<ServiceManager> {
+    let user = nix::unistd::geteuid();
+    let bus = run.join(format!("user/{user}/bus"));
+    match run.join("systemd/system").is_dir() {
+        true if user.is_root() => Some(ServiceManager::System),
+        true if bus.exists() => Some(ServiceManager::User),
+        _ => None,
+    }
+}
+
+/// Without a home folder a launch fails later.
 fn gpu_pack() -> GpuPack {
-    let folder = Folders::find().map(|folders| folders.gpu_pack_path()).unwrap_or_default();
+    let folder = Dirs::find().map(|dirs| dirs.gpu_pack_path()).unwrap_or_default();
     GpuPack { is_there: folder.is_dir(), folder }
 }
 
 fn kvm(node: &Path, arch: Option<Arch>) -> Availability {
     let missing = match arch {
         Some(Arch::Aarch64) => {
-            "have the firmware start Linux at EL2 (`dmesg | grep -i kvm` tells), or take a bare machine"
+            "start Linux at EL2 in the firmware (see `dmesg | grep -i kvm`), or use a machine that is not a VM"
         }
-        _ => {
-            "switch virtualization (VT-x, AMD-V) on in the firmware, then: sudo modprobe -a kvm_intel kvm_amd"
-        }
+        _ => "enable virtualization (VT-x, AMD-V) in the firmware, then: sudo modprobe -a kvm_intel kvm_amd",
     };
     match File::options().read(true).write(true).open(node) {
         Ok(_) => Availability::Available,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            Availability::until(format!("there is no {}", node.display()), missing)
+            Availability::unavailable_with_fix(format!("{} does not exist", node.display()), missing)
         }
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-            Availability::until(format!("no permission for {}", node.display()), permission_fix(node))
-        }
-        Err(e) => Availability::unavailable(format!("{} does not open: {e}", node.display())),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Availability::unavailable_with_fix(
+            format!("no permission for {}", node.display()),
+            permission_fix(node),
+        ),
+        Err(e) => Availability::unavailable(format!("can't open {}: {e}", node.display())),
     }
 }
 
-/// The group that may, if there is one; else a rule for udev(7) that makes it so.
+/// Adds the user to the group of the node, or if it has none, a rule for udev(7).
 fn permission_fix(node: &Path) -> String {
     const RULE: &str = "echo 'KERNEL==\"kvm\", GROUP=\"kvm\", MODE=\"0660\"' | sudo tee /etc/udev/rules.d/65-kvm.rules && \
         sudo udevadm control --reload && sudo udevadm trigger /dev/kvm && sudo usermod -aG kvm $USER, then log in again";
@@ -77,15 +91,33 @@ fn permission_fix(node: &Path) -> String {
     }
 }
 
-/// The node may be there without a driver behind it, so it is opened.
+/// The node may exist without a driver, so it is opened.
 fn vsock(node: &Path) -> Availability {
     match File::options().read(true).write(true).open(node) {
         Ok(_) => Availability::Available,
-        Err(e) => Availability::until(
-            format!("{} does not open: {e}", node.display()),
-            format!("sudo modprobe vhost_vsock, and let your group open {}", node.display()),
+        Err(e) => Availability::unavailable_with_fix(
+            format!("can't open {}: {e}", node.display()),
+            format!("sudo modprobe vhost_vsock, and give your group access to {}", node.display()),
         ),
     }
+}
+
+/// `abi`: the version of Landlock in this kernel.
+/// Namespaces are tried only where there is no Landlock, which closes more.
+fn jail(abi: io::Result<u32>, namespaces_are_allowed: impl FnOnce() -> bool) -> (Availability, Enforcement) {
+    let available = match abi {
+        Ok(_) => return (Availability::Available, Enforcement::Landlock),
+        Err(_) if namespaces_are_allowed() => return (Availability::Available, Enforcement::Namespaces),
+        Err(e) if e.raw_os_error() == Some(nix::libc::EOPNOTSUPP) => Availability::unavailable_with_fix(
+            "Landlock is disabled in this kernel, and user namespaces are not allowed",
+            "add landlock to the list in lsm= of the kernel command line (see /sys/kernel/security/lsm)",
+        ),
+        Err(_) => Availability::unavailable_with_fix(
+            "this kernel has no Landlock (Linux 5.13 and later have), and user namespaces are not allowed",
+            "allow them: sudo sysctl user.max_user_namespaces=10000 (and on Debian kernel.unprivileged_userns_clone=1)",
+        ),
+    };
+    (available, Enforcement::Landlock)
 }
 
 fn session() -> Session {
@@ -97,80 +129,10 @@ fn session() -> Session {
     }
 }
 
-/// In the order of authority: what a Wayland session exports, what the X server (or Xwayland) uses, what
-/// the system is configured to.
-fn keyboard(session: &Session) -> Option<HostKeyboard> {
-    let from_environment = || {
-        let get = |name| std::env::var(name).unwrap_or_default();
-        with_layout(HostKeyboard {
-            layout: get("XKB_DEFAULT_LAYOUT"),
-            variant: get("XKB_DEFAULT_VARIANT"),
-            model: get("XKB_DEFAULT_MODEL"),
-            options: get("XKB_DEFAULT_OPTIONS"),
-            found_in: "XKB_DEFAULT_LAYOUT",
-        })
-    };
-    let from_server = || match session {
-        Session::None { .. } => None,
-        _ => rules_names(&x_rules_names()?),
-    };
-    let from_system = || system_keyboard(&fs::read_to_string("/etc/default/keyboard").ok()?);
-    from_environment().or_else(from_server).or_else(from_system)
-}
-
-fn with_layout(keyboard: HostKeyboard) -> Option<HostKeyboard> {
-    (!keyboard.layout.is_empty()).then_some(keyboard)
-}
-
-/// The root window's `_XKB_RULES_NAMES`, which every X server and setxkbmap keep.
-fn x_rules_names() -> Option<Vec<u8>> {
-    use x11rb::connection::Connection;
-    use x11rb::protocol::xproto::{AtomEnum, ConnectionExt};
-    let (connection, screen) = x11rb::connect(None).ok()?;
-    let root = connection.setup().roots.get(screen)?.root;
-    let property = connection.intern_atom(true, b"_XKB_RULES_NAMES").ok()?.reply().ok()?.atom;
-    let value = connection.get_property(false, root, property, AtomEnum::STRING, 0, 1024).ok()?;
-    Some(value.reply().ok()?.value)
-}
-
-/// `rules \0 model \0 layout \0 variant \0 options \0` (xkbcommon's and libxkbfile's XKB_RULES_NAMES).
-fn rules_names(value: &[u8]) -> Option<HostKeyboard> {
-    let mut parts = value.split(|&b| b == 0).map(|part| String::from_utf8_lossy(part).into_owned());
-    let _rules = parts.next()?;
-    let mut next = || parts.next().unwrap_or_default();
-    with_layout(HostKeyboard {
-        model: next(),
-        layout: next(),
-        variant: next(),
-        options: next(),
-        found_in: "the X server",
-    })
-}
-
-/// Debian's keyboard(5): shell assignments `XKBLAYOUT="de"`.
-fn system_keyboard(text: &str) -> Option<HostKeyboard> {
-    let value = |key: &str| {
-        text.lines()
-            .filter_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='))
-            .next_back()
-            .map(|value| value.trim().trim_matches('"').to_owned())
-            .unwrap_or_default()
-    };
-    with_layout(HostKeyboard {
-        layout: value("XKBLAYOUT"),
-        variant: value("XKBVARIANT"),
-        model: value("XKBMODEL"),
-        options: value("XKBOPTIONS"),
-        found_in: "/etc/default/keyboard",
-    })
-}
-
 /// `MemTotal:  24512345 kB` of proc_meminfo(5).
-fn memory_mib(meminfo: &str, row: &str) -> u64 {
-    meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix(row)?.split_whitespace().next()?.parse::<u64>().ok())
-        .map_or(0, |kib| kib / 1024)
+fn memory_mib(meminfo: &str, row: &str) -> Option<u64> {
+    let kib = |line: &str| line.strip_prefix(row)?.split_whitespace().next()?.parse::<u64>().ok();
+    meminfo.lines().find_map(kib).map(|kib| kib / 1024)
 }
 
 #[cfg(test)]
@@ -178,33 +140,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_x_servers_keyboard_is_read_from_its_property() {
-        let keyboard = rules_names(b"evdev\0pc105\0us,de\0,nodeadkeys\0grp:alt_shift_toggle\0").unwrap();
-        assert_eq!((keyboard.layout.as_str(), keyboard.variant.as_str()), ("us,de", ",nodeadkeys"));
-        assert_eq!((keyboard.model.as_str(), keyboard.options.as_str()), ("pc105", "grp:alt_shift_toggle"));
-        assert_eq!(rules_names(b""), None);
-        assert_eq!(rules_names(b"evdev\0pc105\0"), None);
+    fn memory_is_a_row_of_meminfo_and_none_is_not_zero() {
+        let meminfo = "MemTotal:       24608716 kB\nMemFree: 1 kB\nMemAvailable: 512 kB\n";
+        assert_eq!(memory_mib(meminfo, "MemTotal:"), Some(24031));
+        assert_eq!(memory_mib(meminfo, "MemAvailable:"), Some(0));
+        assert_eq!(memory_mib("", "MemTotal:"), None);
     }
 
     #[test]
-    fn the_systems_keyboard_is_read_from_its_file() {
-        let keyboard =
-            system_keyboard("# x\nXKBMODEL=\"pc105\"\nXKBLAYOUT=\"de\"\nXKBVARIANT=\"\"\n").unwrap();
-        assert_eq!((keyboard.layout.as_str(), keyboard.model.as_str()), ("de", "pc105"));
-        assert_eq!(system_keyboard("XKBMODEL=pc105\n"), None);
+    fn systemd_is_asked_if_it_runs_and_the_user_can_reach_it() {
+        let run = tempfile::tempdir().unwrap();
+        assert_eq!(service_manager(run.path()), None);
+        fs::create_dir_all(run.path().join("systemd/system")).unwrap();
+        let user = nix::unistd::geteuid();
+        if user.is_root() {
+            assert_eq!(service_manager(run.path()), Some(ServiceManager::System));
+            return;
+        }
+        assert_eq!(service_manager(run.path()), None);
+        fs::create_dir_all(run.path().join(format!("user/{user}/bus"))).unwrap();
+        assert_eq!(service_manager(run.path()), Some(ServiceManager::User));
     }
 
     #[test]
-    fn memory_is_the_machines_total() {
-        assert_eq!(memory_mib("MemTotal:       24608716 kB\nMemFree: 1 kB\n", "MemTotal:"), 24031);
-        assert_eq!(memory_mib("", "MemTotal:"), 0);
+    fn without_landlock_the_jail_is_made_of_namespaces_where_they_are_allowed() {
+        let error = |number| Err(io::Error::from_raw_os_error(number));
+        let found = |abi, allowed| jail(abi, || allowed);
+        assert_eq!(found(Ok(1), false), (Availability::Available, Enforcement::Landlock));
+        for number in [nix::libc::ENOSYS, nix::libc::EOPNOTSUPP] {
+            assert_eq!(found(error(number), true), (Availability::Available, Enforcement::Namespaces));
+            let (availability, _) = found(error(number), false);
+            assert!(availability.obstacle().unwrap().contains("namespaces"), "{availability:?}");
+            assert!(availability.fix().is_some(), "{availability:?}");
+        }
     }
 
     #[test]
-    fn a_missing_kvm_says_what_to_do() {
+    fn a_missing_kvm_has_a_fix() {
         let folder = tempfile::tempdir().unwrap();
-        let missing = kvm(&folder.path().join("kvm"), Some(Arch::X86_64));
-        assert!(missing.obstacle().unwrap().contains("there is no "), "{missing:?}");
+        let node = folder.path().join("kvm");
+        let missing = kvm(&node, Some(Arch::X86_64));
+        assert!(missing.obstacle().unwrap().contains(node.to_str().unwrap()), "{missing:?}");
         assert!(missing.fix().unwrap().contains("modprobe -a kvm_intel"), "{missing:?}");
     }
 }
+
+#[cfg(test)]
+#[path = "linux_texts.rs"]
+mod texts;

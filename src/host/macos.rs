@@ -1,6 +1,8 @@
 //! macOS: the Hypervisor framework and the desktop are part of the system.
 
-use super::{Accelerator, Availability, HostFacts, Os, Session, Window, arch, fingerprint};
+use super::pci::PciFacts;
+use super::{Availability, HostFacts, arch, fingerprint};
+use crate::model::{Accelerator, Enforcement, Os, Session, Window};
 use std::process::Command;
 
 pub fn probe() -> HostFacts {
@@ -22,11 +24,16 @@ pub fn probe() -> HostFacts {
         windows: vec![(Window::Cocoa, Availability::Available)],
         gl: Availability::unavailable("QEMU on macOS offers at most OpenGL 4.1, Ghostty needs 4.3"),
         vsock: Availability::unavailable("QEMU on macOS has no vsock"),
+        jail: Availability::unavailable("only Linux has Landlock, which confines QEMU"),
+        jail_enforcement: Enforcement::Landlock,
+        service_manager: None,
+        gl_in_strict_jail: Availability::Available,
         checkpoint: Availability::Available,
         keyboard: None,
-        memory_mib: sysctl("hw.memsize").and_then(|bytes| bytes.parse::<u64>().ok()).map_or(0, |b| b >> 20),
-        available_mib: 0,
-        pci: crate::vfio::Facts::default(),
+        timezone: super::timezone::timezone(),
+        memory_mib: sysctl("hw.memsize").and_then(|bytes| bytes.parse::<u64>().ok()).map(|b| b >> 20),
+        available_mib: None,
+        pci: PciFacts::default(),
         gpu_pack: super::GpuPack::default(),
     }
 }

@@ -1,6 +1,8 @@
 //! Windows: WHPX is a feature of the system that QEMU finds at run time; the desktop is always there.
 
-use super::{Accelerator, Availability, HostFacts, Os, Session, Window, arch, fingerprint};
+use super::pci::PciFacts;
+use super::{Availability, HostFacts, arch, fingerprint};
+use crate::model::{Accelerator, Enforcement, Os, Session, Window};
 use std::path::Path;
 use windows_sys::Win32::System::SystemInformation::{GlobalMemoryStatusEx, MEMORYSTATUSEX};
 
@@ -16,7 +18,7 @@ pub fn probe() -> HostFacts {
         acceleration: if whpx.exists() {
             Availability::Available
         } else {
-            Availability::until(
+            Availability::unavailable_with_fix(
                 "the Windows Hypervisor Platform is off",
                 "as administrator: dism /online /enable-feature /featurename:HypervisorPlatform, then restart",
             )
@@ -25,25 +27,27 @@ pub fn probe() -> HostFacts {
         windows: vec![(Window::Sdl, Availability::Available), (Window::Gtk, Availability::Available)],
         gl: Availability::Available,
         vsock: Availability::unavailable("QEMU on Windows has no vsock"),
+        jail: Availability::unavailable("only Linux has Landlock, which confines QEMU"),
+        jail_enforcement: Enforcement::Landlock,
+        service_manager: None,
+        gl_in_strict_jail: Availability::Available,
         checkpoint: Availability::unavailable(
-            "on Windows nothing can be told to a guest that is to become one of its own",
+            "instant start needs a channel from host to guest, which is not available on Windows",
         ),
         keyboard: None,
+        timezone: super::timezone::timezone(),
         memory_mib,
         available_mib,
-        pci: crate::vfio::Facts::default(),
+        pci: PciFacts::default(),
         gpu_pack: super::GpuPack::default(),
     }
 }
 
-/// All, and what can be had now.
-fn memory_mib() -> [u64; 2] {
-    // SAFETY: all zeros are a valid one; it tells its own size, and is only written to.
-    let status = unsafe {
-        let mut status: MEMORYSTATUSEX = std::mem::zeroed();
-        status.dwLength = size_of_val(&status) as u32;
-        GlobalMemoryStatusEx(&raw mut status);
-        status
-    };
-    [status.ullTotalPhys, status.ullAvailPhys].map(|bytes| bytes >> 20)
+/// In total, and available now.
+fn memory_mib() -> [Option<u64>; 2] {
+    let size = u32::try_from(size_of::<MEMORYSTATUSEX>()).expect("it is some dozens of bytes");
+    let mut status = MEMORYSTATUSEX { dwLength: size, ..Default::default() };
+    // SAFETY: the structure has its length in its first field, and lives during the call.
+    let is_known = unsafe { GlobalMemoryStatusEx(&raw mut status) } != 0;
+    [status.ullTotalPhys, status.ullAvailPhys].map(|bytes| is_known.then_some(bytes >> 20))
 }

@@ -1,18 +1,18 @@
-//! The disk that keeps a VM's /home: a sparse file, which the guest formats, fills and grows. The only file of
-//! VirtualGhost's that can't be made again, so it is made once, only ever enlarged, and removed by `rm` alone.
+//! The disk with a VM's /home: a sparse file, which the guest formats and fills. It is the only file that can't be made
+//! again, so it is created once, only enlarged, and removed by `rm` alone.
 
 use crate::error::{Error, Result};
-use crate::fault::{self, Point};
-use crate::folders::{self, os};
-use crate::units::HomeMiB;
+use crate::failpoints::{self, FailPoint};
+use crate::model::units::HomeSize;
+use crate::sys::files;
 use anyhow::Context;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-pub struct Home(PathBuf);
+pub struct HomeFile(PathBuf);
 
-impl Home {
+impl HomeFile {
     pub fn at(path: PathBuf) -> Self {
         Self(path)
     }
@@ -21,27 +21,28 @@ impl Home {
         &self.0
     }
 
-    /// Makes the disk if there is none, and enlarges it if it is smaller than `size`. Call it with the VM's name taken.
+    /// Creates the disk if there is none, and enlarges it if it is smaller than `size`. The caller must have reserved the
+    /// VM's name.
     ///
     /// # Errors
-    /// It can't be written, or there is something else at its path: that stays as it is.
-    pub fn prepare(&self, size: HomeMiB) -> Result<()> {
+    /// It can't be written, or its path is not a file; then nothing is changed.
+    pub fn prepare(&self, size: HomeSize) -> Result<()> {
         let path = &self.0;
-        let cannot = || format!("can't make the home disk {}", path.display());
-        folders::create_private(path.parent().expect("it is in a folder"))?;
-        let file = match os::create_new_private(path) {
+        let cannot = || format!("can't create the home disk {}", path.display());
+        files::create_private(path.parent().expect("it is in a folder"))?;
+        let file = match files::create_new_private(path) {
             Ok(file) => {
-                os::make_sparse(&file).with_context(cannot)?;
-                fault::point(Point::HomeMade);
+                files::make_sparse(&file).with_context(cannot)?;
+                failpoints::hit(FailPoint::HomeMade);
                 file
             }
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {
                 if !fs::symlink_metadata(path).with_context(cannot)?.is_file() {
                     return Err(Error::bad_input(format!(
-                        "{} is not a file, so no home disk",
+                        "{} is not a home disk: it is not a file",
                         path.display()
                     ))
-                    .hint("move it away, or take another name: virtualghost --name OTHER"));
+                    .hint("rename it, or use another VM name: virtualghost --name OTHER"));
                 }
                 File::options().read(true).write(true).open(path).with_context(cannot)?
             }
@@ -53,9 +54,9 @@ impl Home {
         Ok(())
     }
 
-    /// What it takes on the host's disk, in bytes, if it is there.
+    /// The space that it uses on the host's disk in bytes, if it exists.
     pub fn bytes_on_disk(&self) -> Option<u64> {
-        Some(os::bytes_on_disk(&fs::symlink_metadata(&self.0).ok()?))
+        Some(files::bytes_on_disk(&fs::symlink_metadata(&self.0).ok()?))
     }
 
     pub fn remove(&self) -> Result<()> {
@@ -75,7 +76,7 @@ mod tests {
     #[test]
     fn it_grows_and_never_shrinks_and_keeps_what_is_in_it() {
         let folder = tempfile::tempdir().unwrap();
-        let home = Home::at(folder.path().join("homes/web.img"));
+        let home = HomeFile::at(folder.path().join("homes/web.img"));
         let length = || fs::metadata(home.path()).unwrap().len();
         home.prepare("64".parse().unwrap()).unwrap();
         assert_eq!(length(), 64 << 20);
@@ -89,17 +90,18 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn it_is_sparse_and_the_users_alone_and_no_link() {
+    fn it_is_sparse_and_private_and_no_link() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        let home = Home::at(folder.path().join("web.img"));
+        let home = HomeFile::at(folder.path().join("web.img"));
         home.prepare("64".parse().unwrap()).unwrap();
         assert!(home.bytes_on_disk().unwrap() < 1 << 20, "it is not sparse");
         assert_eq!(fs::metadata(home.path()).unwrap().permissions().mode() & 0o777, 0o600);
         let link = folder.path().join("link.img");
         std::os::unix::fs::symlink(home.path(), &link).unwrap();
-        let refusal = Home::at(link).prepare("128".parse().unwrap()).unwrap_err().to_string();
-        assert!(refusal.contains("is not a file"), "{refusal}");
+        let refusal = HomeFile::at(link.clone()).prepare("128".parse().unwrap()).unwrap_err();
+        assert_eq!(refusal.kind, crate::error::Kind::BadInput);
+        assert!(refusal.to_string().contains(link.to_str().unwrap()), "{refusal}");
         assert_eq!(fs::metadata(home.path()).unwrap().len(), 64 << 20);
     }
 }

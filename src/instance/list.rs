@@ -1,25 +1,25 @@
-//! The VMs that run: found by their locks, stopped through their launchers.
+//! Running VMs: found by their locks, stopped through their launchers.
 
-use super::{Files, LOCK, Phase, STOP_LOCK, State, lock, process, try_lock};
-use crate::error::{Error, Result};
-use crate::folders;
-use crate::units::VmName;
+use super::{LOCK, Phase, STOP_LOCK, VmFiles, VmState, lock};
+use crate::error::{Error, Kind, Result};
+use crate::model::units::VmName;
+use crate::sys::{FileLock, files};
 use anyhow::Context;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A VM that runs.
+/// A running VM.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct RunningVm {
     pub name: VmName,
-    pub files: Files,
+    pub files: VmFiles,
     /// None for a moment after its start.
-    pub state: Option<State>,
+    pub state: Option<VmState>,
 }
 
-/// Every VM that runs, by name.
-pub fn list(vms: &Path) -> Vec<Found> {
+/// All running VMs, sorted by name.
+pub fn list(vms: &Path) -> Vec<RunningVm> {
     let entries = fs::read_dir(vms).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<VmName>().ok());
     let mut found: Vec<_> = names.filter_map(|name| running(vms, &name)).collect();
@@ -27,23 +27,21 @@ pub fn list(vms: &Path) -> Vec<Found> {
     found
 }
 
-/// The VM of this name, if it runs.
-pub fn running(vms: &Path, name: &VmName) -> Option<Found> {
-    let files = Files::new(vms, name);
-    let path = files.0.join(LOCK);
-    // Not made here: a VM that never ran has none.
-    if !path.exists() || !matches!(try_lock(&path), Ok(None)) {
+/// The VM with this name, if it is running.
+pub fn running(vms: &Path, name: &VmName) -> Option<RunningVm> {
+    let files = VmFiles::new(vms, name);
+    if !FileLock::is_held(&files.0.join(LOCK)).unwrap_or_default() {
         return None;
     }
-    let state = State::load(&files.0).filter(State::is_of_live_process);
-    Some(Found { name: name.clone(), files, state })
+    let state = VmState::load(&files.0).filter(|state| state.launcher().is_alive());
+    Some(RunningVm { name: name.clone(), files, state })
 }
 
-/// The VM that a command means: the one named; without a name the default one, or the only one that runs.
+/// The VM for a command: the named one; without a name the default one, or the only one that is running.
 ///
 /// # Errors
-/// It does not run, or several do.
-pub fn find(vms: &Path, name: Option<&VmName>) -> Result<Found> {
+/// It is not running, or several VMs are.
+pub fn find(vms: &Path, name: Option<&VmName>) -> Result<RunningVm> {
     if let Some(name) = name {
         return running(vms, name).ok_or_else(|| {
             Error::bad_input(format!("no VM named {name} is running")).hint(match &list(vms)[..] {
@@ -59,92 +57,117 @@ pub fn find(vms: &Path, name: Option<&VmName>) -> Result<Found> {
     match found.len() {
         0 => Err(Error::bad_input("no VM is running").hint("start one: virtualghost")),
         1 => Ok(found.remove(0)),
-        _ => Err(Error::bad_input(format!("which VM? {} are running", names(&found))).hint("say its name")),
+        _ => {
+            Err(Error::bad_input(format!("several VMs are running: {}", names(&found))).hint("add its name"))
+        }
     }
 }
 
-fn names(found: &[Found]) -> String {
+fn names(found: &[RunningVm]) -> String {
     found.iter().map(|vm| vm.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// Powers the VM off, or with `force` pulls its plug, and returns when it is gone. One that is stopping already, or is
-/// being stopped by another process, is only waited for: a launcher takes a second request for `force`.
+/// Added to the guest's time limit for a power-off: the launcher then stops QEMU and cleans up.
+const CLEAN_UP: Duration = Duration::from_secs(30);
+
+/// Powers the VM off, or with `force` stops it at once, and returns when it has ended. If it is stopping already, or
+/// another process is stopping it, this only waits: a second request would stop it at once.
 ///
 /// # Errors
-/// It is still there after `patience`.
-pub fn stop(vms: &Path, vm: &Found, force: bool, patience: Duration) -> Result<()> {
-    let ends = |within: Duration| {
-        let until = Instant::now() + within;
-        loop {
-            if running(vms, &vm.name).is_none() {
-                return true;
-            }
-            if Instant::now() > until {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
-    let still_there = || {
-        Error::bad_input(format!("{} is still running", vm.name))
-            .hint(format!("pull its plug: virtualghost stop --force {}", vm.name))
-    };
-    // Held until the VM is gone. Where it can't be made, the VM is stopped all the same.
-    let asking = try_lock(&vm.files.0.join(STOP_LOCK));
-    if !force && matches!(asking, Ok(None)) {
-        return if ends(patience) { Ok(()) } else { Err(still_there()) };
-    }
-    // Read once nobody else asks. A launcher tells its state as soon as it has its name.
-    let mut state = running(vms, &vm.name).and_then(|vm| vm.state);
-    for _ in 0..100 {
-        if state.is_some() || ends(Duration::from_millis(20)) {
-            break;
-        }
-        state = running(vms, &vm.name).and_then(|vm| vm.state);
-    }
-    let Some(state) = state else {
+/// It is still running after its power-off limit and some more seconds.
+pub fn stop(vms: &Path, vm: &RunningVm, force: bool) -> Result<()> {
+    let ends = |within: Duration| ends(vms, &vm.name, within);
+    // Held until the VM has ended. If the lock file can't be created, the VM is stopped all the same.
+    let stopping = FileLock::try_exclusive(&vm.files.0.join(STOP_LOCK));
+    let is_another = matches!(stopping, Ok(None));
+    // Read once no other process requests a stop. A launcher writes its state as soon as it has its name.
+    let Some(state) = state_of(vms, vm) else {
         if ends(Duration::ZERO) {
             return Ok(());
         }
-        return Err(Error::bad_input(format!(
-            "{} is running, but its launcher does not tell its process",
-            vm.name
-        )));
+        return Err(Error::new(
+            Kind::Failed,
+            format!("can't stop {}: its state file is missing the launcher's pid", vm.name),
+        ));
     };
-    let cannot = || format!("can't stop {} (pid {})", vm.name, state.pid);
-    let ask = || match process::ask_to_stop(state.pid, state.pid_started) {
-        Err(e) if running(vms, &vm.name).is_some() => Err(e).with_context(cannot),
+    let request = || match state.launcher().ask_to_stop() {
+        Err(e) if running(vms, &vm.name).is_some() => {
+            Err(e).with_context(|| format!("can't stop {} (pid {})", vm.name, state.pid))
+        }
         _ => Ok(()),
     };
-    if state.state != Phase::Stopping || force {
-        ask()?;
+    if force {
+        return stop_at_once(vm, &state, request, ends);
     }
-    if !force {
-        return if ends(patience) { Ok(()) } else { Err(still_there()) };
+    if !is_another && state.state != Phase::Stopping {
+        request()?;
     }
-    // A second request means at once; a launcher that hears none is killed, and takes QEMU with it.
+    if ends(Duration::from_secs(state.poweroff_timeout) + CLEAN_UP) {
+        return Ok(());
+    }
+    Err(still_running(&vm.name))
+}
+
+pub(super) fn still_running(name: &VmName) -> Error {
+    Error::new(Kind::Failed, format!("{name} is still running"))
+        .hint(format!("stop it at once: virtualghost stop --force {name}"))
+}
+
+/// A second request stops the VM at once; a launcher that does not react is killed, and QEMU with it.
+fn stop_at_once(
+    vm: &RunningVm,
+    state: &VmState,
+    request: impl Fn() -> anyhow::Result<()>,
+    ends: impl Fn(Duration) -> bool,
+) -> Result<()> {
+    request()?;
     if !ends(Duration::from_millis(300)) {
-        ask()?;
+        request()?;
     }
     if !ends(Duration::from_secs(8)) {
-        process::kill(state.pid, state.pid_started).with_context(cannot)?;
+        state.launcher().kill().with_context(|| format!("can't kill {} (pid {})", vm.name, state.pid))?;
         ends(Duration::from_secs(5));
     }
     Ok(())
 }
 
-/// Removes what is kept of a VM on the host's side, but for its home. Holds its name meanwhile.
+fn ends(vms: &Path, name: &VmName, within: Duration) -> bool {
+    let until = Instant::now() + within;
+    loop {
+        if running(vms, name).is_none() {
+            return true;
+        }
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits a moment for a launcher that has just started.
+fn state_of(vms: &Path, vm: &RunningVm) -> Option<VmState> {
+    const MOMENT: Duration = Duration::from_secs(2);
+    let until = Instant::now() + MOMENT;
+    loop {
+        let state = running(vms, &vm.name)?.state;
+        if state.is_some() || Instant::now() > until {
+            return state;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Removes a VM's files on the host, and its home with `home`. Reserves the name meanwhile.
 ///
 /// # Errors
-/// It runs.
+/// It is running.
 pub fn remove(vms: &Path, name: &VmName, home: impl FnOnce() -> Result<()>) -> Result<()> {
-    let files = Files::new(vms, name);
-    folders::create_private(&files.0)?;
+    let files = VmFiles::new(vms, name);
     let Some(held) = lock(&files)? else {
         return Err(Error::bad_input(format!("{name} is running"))
             .hint(format!("stop it first: virtualghost stop {name}")));
     };
     home()?;
-    folders::remove_locked(&files.0, held).with_context(|| format!("can't remove {}", files.0.display()))?;
+    files::remove_locked(&files.0, held).with_context(|| format!("can't remove {}", files.0.display()))?;
     Ok(())
 }

@@ -1,71 +1,111 @@
 //! A VM as the host knows it: its name, its lock, its state, its keys, its logs, its home.
 //!
-//! A name is taken by a lock of the kernel's, which ends with its holder, however that dies. So whether a VM runs is
-//! asked of the lock; the state file beside it only tells about a VM that does, and what a crash left behind is
-//! overwritten by the next start.
+//! A lock held by the kernel reserves a name, and is released when its holder ends, for whatever reason. So the lock decides
+//! whether a VM is running; the state file beside it only describes a running VM, and the next start overwrites what a
+//! crash left behind.
 
 mod home;
 mod keys;
+mod known;
 mod list;
 mod overlays;
-mod process;
+mod rename;
 mod state;
+mod write_limit;
 
-pub use home::Home;
-pub use keys::{HOST_ALIAS, KNOWN_HOSTS, ROOT_KEY, USER_KEY, entropy};
-pub use list::{Found, find, list, remove, running, stop};
-pub use overlays::Overlays;
-pub use process::{allow_stop_requests, started as process_started};
-pub use state::{AgentAddress, Phase, State, TerminalSize};
+pub use home::HomeFile;
+pub use keys::{Credentials, HOST_ALIAS, KNOWN_HOSTS, ROOT_KEY, USER_KEY, entropy, random};
+pub use known::{KeptHome, KnownVm, existing, known};
+#[cfg(test)]
+use list::still_running;
+pub use list::{RunningVm, find, list, remove, running, stop};
+pub use overlays::{Overlays, create_overlay};
+pub use rename::rename;
+pub use state::{AgentAddress, Phase, TerminalSize, VmState};
+pub use write_limit::WriteLimit;
 
 use crate::error::{Error, Kind, Result};
-use crate::fault::{self, Point};
-use crate::folders;
-use crate::units::VmName;
+use crate::failpoints::{self, FailPoint};
+use crate::model::units::VmName;
+use crate::sys::{FileLock, PASSES_DESCRIPTORS, files};
 use anyhow::Context;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const CONSOLE_LOG: &str = "console.log";
 const QEMU_LOG: &str = "qemu.log";
+const NETWORK_LOG: &str = "network.log";
 const LOCK: &str = "lock";
 /// Held by the process that stops the VM.
 const STOP_LOCK: &str = "stop.lock";
+const CACHE: &str = "cache";
 const KEYS: &str = "keys";
 const SSH_CONFIG: &str = "ssh-config";
 
-/// Names of VMs that keep nothing, made from the process id of their launcher: no two live ones have the same.
-const EPHEMERAL: &str = "ephemeral-";
+/// Marks the folder of an ephemeral VM, and is its first file: the next start removes the folder if the launcher was
+/// killed.
+const EPHEMERAL: &str = "ephemeral";
 
-/// A name for a VM that keeps nothing.
+/// A name for an ephemeral VM, from the launcher's process id.
 pub fn ephemeral_name() -> VmName {
-    format!("{EPHEMERAL}{}", std::process::id()).parse().expect("letters, digits and a hyphen")
+    format!("ephemeral-{}", std::process::id()).parse().expect("letters, digits and a hyphen")
 }
 
-/// The files of one VM, by its folder.
+/// The paths of one VM's files.
 #[derive(Debug, Clone)]
-pub struct Files(PathBuf);
+pub struct VmFiles(PathBuf);
 
-impl Files {
+impl VmFiles {
     pub fn new(vms: &Path, name: &VmName) -> Self {
         Self(vms.join(name.as_str()))
     }
 
-    /// What the guest said on its console, since its start.
+    /// The guest's console since its start.
     pub fn console_log_path(&self) -> PathBuf {
         self.0.join(CONSOLE_LOG)
     }
 
-    /// What QEMU said on its standard error.
+    /// QEMU's standard error.
     pub fn qemu_log_path(&self) -> PathBuf {
         self.0.join(QEMU_LOG)
     }
 
-    /// What a launcher without a terminal had to say.
+    /// The messages of a launcher without a terminal.
     pub fn launcher_log_path(&self) -> PathBuf {
         self.0.join("launcher.log")
+    }
+
+    /// There while a paused VM is asked to run again.
+    pub fn resume_request_path(&self) -> PathBuf {
+        self.0.join("resume")
+    }
+
+    /// The socket at which the network's account is shown.
+    pub fn network_socket_path(&self) -> PathBuf {
+        self.0.join("network")
+    }
+
+    /// There while another command asks for another policy of the network.
+    pub fn network_request_path(&self) -> PathBuf {
+        self.0.join("network-request")
+    }
+
+    /// Which destinations the guest has reached, and which were refused.
+    pub fn network_log_path(&self) -> PathBuf {
+        self.0.join(NETWORK_LOG)
+    }
+
+    /// The socket to the guest's agent, where it is reached through the network card.
+    pub fn agent_socket_path(&self) -> PathBuf {
+        self.0.join("agent")
+    }
+
+    /// What QEMU keeps between starts: compiled shaders, lists of fonts.
+    pub fn cache_path(&self) -> PathBuf {
+        self.0.join(CACHE)
     }
 
     /// The keys of this start.
@@ -73,70 +113,109 @@ impl Files {
         self.0.join(KEYS)
     }
 
-    /// OpenSSH's configuration for this VM, there while it runs.
+    /// The beginning of the paths of the sockets at which OpenSSH shares a connection to this VM. None if a socket's path
+    /// would be too long: 104 bytes at most on macOS, and OpenSSH adds 17 while it makes one.
+    pub fn control_path(&self) -> Option<PathBuf> {
+        const LONGEST: usize = 104 - 17 - "-ghost".len() - 1;
+        Some(self.0.join("control")).filter(|path| path.as_os_str().len() <= LONGEST)
+    }
+
+    /// OpenSSH's configuration for this VM, which exists while it is running.
     pub fn ssh_config_path(&self) -> PathBuf {
         self.0.join(SSH_CONFIG)
     }
 }
 
-/// A name taken for as long as this lives.
+/// A reserved name, released on drop.
 pub struct Instance {
     name: VmName,
-    files: Files,
-    /// None only while it is given back.
-    lock: Option<Arc<File>>,
+    files: VmFiles,
+    ephemeral: bool,
+    credentials: Credentials,
+    /// None only while it is released.
+    lock: Option<Arc<FileLock>>,
 }
 
 impl Instance {
-    /// Takes the name, empties the logs and makes new keys. The VM's folder in `vms` is made if needed.
+    /// Reserves the name, empties the logs and makes new keys. Creates the VM's folder in `vms` if needed; the folder of an
+    /// `ephemeral` VM is removed on drop.
     ///
     /// # Errors
-    /// A VM of this name is running, or the folder can't be made or written.
-    pub fn take(name: &VmName, vms: &Path) -> Result<Self> {
-        let files = Files::new(vms, name);
-        folders::create_private(vms)?;
-        folders::create_private(&files.0)?;
-        fault::point(Point::BeforeLock);
+    /// A VM with this name is running, or the folder can't be created or written.
+    pub fn take(name: &VmName, vms: &Path, ephemeral: bool) -> Result<Self> {
+        let files = VmFiles::new(vms, name);
+        files::create_private(vms)?;
+        failpoints::hit(FailPoint::BeforeLock);
         let Some(lock) = lock(&files)? else {
-            return Err(taken(name, State::load(&files.0).as_ref()));
+            return Err(name_in_use(name, VmState::load(&files.0).as_ref()));
         };
-        fault::point(Point::AfterLock);
+        failpoints::hit(FailPoint::AfterLock);
+        let lock = Some(Arc::new(lock));
+        let mut this = Self { name: name.clone(), files, ephemeral, credentials: Vec::new(), lock };
+        this.mark()?;
         sweep(vms);
-        for log in [files.console_log_path(), files.qemu_log_path()] {
+        let files = &this.files;
+        for log in [files.console_log_path(), files.qemu_log_path(), files.network_log_path()] {
             File::create(&log).with_context(|| format!("can't write {}", log.display()))?;
         }
-        let this = Self { name: name.clone(), files, lock: Some(Arc::new(lock)) };
         this.forget();
-        keys::make(&this.files.keys_path())?;
-        fault::point(Point::AfterKeys);
+        files::create_private(&this.files.cache_path())?;
+        this.credentials = keys::make(&this.files.keys_path())?;
+        if !PASSES_DESCRIPTORS {
+            keys::write_guests(&this.files.keys_path(), &this.credentials)?;
+        }
+        failpoints::hit(FailPoint::AfterKeys);
         Ok(this)
     }
 
-    /// The lock on the name, for QEMU to hold it too.
-    pub fn lock(&self) -> Option<Arc<File>> {
+    fn mark(&self) -> Result<()> {
+        let mark = self.files.0.join(EPHEMERAL);
+        let marked = match (self.ephemeral, mark.exists()) {
+            (true, false) => File::create(&mark).map(drop),
+            (false, true) => fs::remove_file(&mark),
+            _ => Ok(()),
+        };
+        Ok(marked.with_context(|| format!("can't write {}", mark.display()))?)
+    }
+
+    /// The lock on the name, so that QEMU can hold it too.
+    pub fn lock(&self) -> Option<Arc<FileLock>> {
         self.lock.clone()
     }
 
-    pub fn files(&self) -> &Files {
+    /// What the guest gets.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    pub fn files(&self) -> &VmFiles {
         &self.files
     }
 
-    /// Tells other commands how this VM fares.
-    pub fn tell(&self, state: &State) {
-        // The VM is worth more than what is told of it: a full disk must not end it.
+    /// Writes the state file, which other commands read.
+    pub fn publish(&self, state: &VmState) {
+        // A full disk must not stop the VM.
         if let Err(e) = state.save(&self.files.0) {
-            tracing::warn!("other commands don't learn how {} fares: {e:#}", self.name);
+            tracing::warn!("could not write {}'s state file: {e:#}", self.name);
+        }
+        // The disk of a paused VM is full. Without the reserve, all that is lost is what `ps` shows of the next pause.
+        if state.state != Phase::Paused {
+            let _ = VmState::reserve(&self.files.0);
         }
     }
 
-    /// QEMU has read the keys that only the guest needs.
+    /// Removes the files with keys that only the guest needs, if there are any, once QEMU has read them.
     pub fn drop_guest_keys(&self) {
         keys::drop_guests(&self.files.keys_path());
     }
 
     fn forget(&self) {
-        State::remove(&self.files.0);
+        VmState::remove(&self.files.0);
         let _ = fs::remove_file(self.files.ssh_config_path());
+        let _ = fs::remove_file(self.files.resume_request_path());
+        let _ = fs::remove_file(self.files.agent_socket_path());
+        let _ = fs::remove_file(self.files.network_socket_path());
+        let _ = fs::remove_file(self.files.network_request_path());
         let _ = fs::remove_dir_all(self.files.keys_path());
     }
 }
@@ -144,61 +223,57 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         self.forget();
-        if is_ephemeral(self.name.as_str()) {
-            let _ = folders::remove_locked(&self.files.0, self.lock.take());
+        if self.ephemeral {
+            let _ = files::remove_locked(&self.files.0, self.lock.take());
         }
     }
 }
 
-/// The error of a start whose name is taken.
-pub fn taken(name: &VmName, holder: Option<&State>) -> Error {
+/// The error of a start whose name is in use.
+pub fn name_in_use(name: &VmName, holder: Option<&VmState>) -> Error {
     let pid = holder.map(|state| format!(" (pid {})", state.pid)).unwrap_or_default();
-    Error::new(Kind::BadInput, format!("a VM named {name} is running already{pid}")).hint(
-        "open another: `virtualghost --name OTHER` (with a home of its own) or `virtualghost --ephemeral` (which keeps nothing)",
+    Error::new(Kind::BadInput, format!("a VM named {name} is already running{pid}")).hint(
+        "start another: `virtualghost --name OTHER` (with its own home) or `virtualghost --ephemeral` (keeps nothing)",
     )
 }
 
-fn is_ephemeral(name: &str) -> bool {
-    name.strip_prefix(EPHEMERAL).is_some_and(|pid| pid.bytes().all(|b| b.is_ascii_digit()))
-}
-
-/// Removes what a killed launcher's VMs without a name left; they have nothing that is kept.
+/// Removes the folders of ephemeral VMs whose launcher was killed.
 fn sweep(vms: &Path) {
     for entry in fs::read_dir(vms).into_iter().flatten().flatten() {
-        let left = is_ephemeral(&entry.file_name().to_string_lossy())
-            && matches!(try_lock(&entry.path().join(LOCK)), Ok(Some(_)));
-        if left {
-            let _ = fs::remove_dir_all(entry.path());
+        let folder = entry.path();
+        if folder.join(EPHEMERAL).exists()
+            && let Ok(Some(lock)) = FileLock::try_exclusive(&folder.join(LOCK))
+        {
+            let _ = files::remove_locked(&folder, lock);
         }
     }
 }
 
-/// The lock, or none if a VM has it. A process that only looks holds it for microseconds, and a QEMU whose launcher was
-/// killed for as long as it takes to die; both are waited for.
-fn lock(files: &Files) -> Result<Option<File>> {
-    const GLANCE: Duration = Duration::from_millis(100);
-    const DEATH: Duration = Duration::from_secs(10);
+/// The lock, or None if a VM has it. Waits for a process that only checks whether the VM is running (it has a shared lock
+/// for microseconds), and for the end of a QEMU whose launcher was killed.
+fn lock(files: &VmFiles) -> Result<Option<FileLock>> {
+    const CHECK: Duration = Duration::from_millis(100);
+    const EXIT: Duration = Duration::from_secs(10);
     let path = files.0.join(LOCK);
     let start = Instant::now();
     loop {
-        let lock = try_lock(&path).with_context(|| format!("can't lock {}", path.display()))?;
-        let orphaned = || State::load(&files.0).is_some_and(|state| !state.is_of_live_process());
-        let patience = if lock.is_none() && orphaned() { DEATH } else { GLANCE };
-        if lock.is_some() || start.elapsed() > patience {
+        files::create_private(&files.0)?;
+        let lock = match FileLock::try_exclusive(&path) {
+            // Its folder was removed meanwhile.
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            lock => lock.with_context(|| format!("can't lock {}", path.display()))?,
+        };
+        let orphaned = || VmState::load(&files.0).is_some_and(|state| !state.launcher().is_alive());
+        let limit = if lock.is_none() && orphaned() { EXIT } else { CHECK };
+        if lock.is_some() || start.elapsed() > limit {
             return Ok(lock);
         }
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-fn try_lock(path: &Path) -> std::io::Result<Option<File>> {
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(e)) => Err(e),
-    }
-}
-
 #[cfg(test)]
 mod tests;
+
+#[cfg(all(test, unix))]
+mod texts;

@@ -1,115 +1,74 @@
-//! Which physical GPU the VM gets, if any, and how.
+//! Plans GPU passthrough: which physical GPU, if any, and how.
 
-use super::{Choice, PlanError, refused};
-use crate::config::{Config, GpuChoice, Input, PackChoice, RomChoice, Setting, Source, UsbAddress};
-use crate::host::{HostFacts, Os};
-use crate::units::PciAddress;
-use crate::vfio::{Function, Handover, Memlock, Node, Obstacle, UsbDevice, examine, locked_bytes};
-use std::fmt;
+use super::{PlanError, explicit, refused};
+use crate::config::{Config, GpuChoice, PackChoice, Setting};
+use crate::host::HostFacts;
+use crate::host::pci::{Function, Memlock, Node, UsbDevice};
+use crate::model::units::PciAddress;
+use crate::model::{Backend, Choice, Input, MAKE_PACK, Os, Passthrough, Source, UsbAddress};
+use crate::vfio::{Obstacle, examine, locked_bytes};
 use std::path::PathBuf;
 
-/// A physical GPU for the VM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Passthrough {
-    pub handover: Handover,
-    pub backend: Choice<Backend>,
-    pub rom: RomChoice,
-    /// Answer at the legacy VGA addresses.
-    pub x_vga: bool,
-    /// What of the host's keyboards and mice goes with it.
-    pub inputs: Vec<Input>,
-    /// The folder with its drivers, where there is one.
-    pub pack: Choice<Option<PathBuf>>,
-    /// How much QEMU locks.
-    pub locked: u64,
-}
-
-/// The kernel's interface that QEMU maps the VM's memory with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backend {
-    Iommufd,
-    /// VFIO's containers and groups.
-    Type1,
-}
-
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Iommufd => "iommufd",
-            Self::Type1 => "type1",
-        })
-    }
-}
-
-/// None where none is wanted.
+/// None if the configuration has no GPU.
 pub fn passthrough(facts: &HostFacts, config: &Config) -> Result<Option<Choice<Passthrough>>, PlanError> {
     let setting = &config.gpu;
     let refuse = |because: &str, hint: &str| refused("GPU passthrough", setting, because, hint);
     let gpu = match setting.value {
         GpuChoice::None if config.input.value.0.is_empty() => return Ok(None),
         GpuChoice::None => {
-            let because =
-                "only a VM with a passed GPU takes them; any other gets its keys through its window";
-            return Err(refused(
-                "a keyboard or mouse of the host",
-                &config.input,
-                because,
-                "add --gpu, or drop it",
-            ));
+            let because = "it needs a passed GPU; other VMs use the keyboard of their window";
+            let hint = "add --gpu, or remove the device";
+            return Err(refused("a keyboard or mouse of the host", &config.input, because, hint));
         }
         _ if facts.os != Os::Linux => {
-            return Err(refuse(
-                "passthrough needs Linux (VFIO)",
-                "drop --gpu: the window then uses what this system offers",
-            ));
+            return Err(refuse("it needs VFIO, which only Linux has", "use --gpu none"));
         }
         GpuChoice::Address(address) => {
             facts.pci.gpus().find(|gpu| gpu.address == address).ok_or_else(|| {
-                refuse(&format!("there is no GPU at {address}"), &format!("take one of {}", list(facts)))
+                let because = format!("there is no GPU at {address}; this machine has {}", list(facts));
+                refuse(&because, "list GPUs: virtualghost gpu list")
             })?
         }
         GpuChoice::Auto => only_eligible(facts, setting)?,
     };
-    let verdict = examine(&facts.pci, gpu);
+    let eligibility = examine(&facts.pci, gpu);
     let locked = locked_bytes(config.memory.value);
     let memlock = match facts.pci.memlock {
         Memlock::Bytes(limit) if limit < locked => Some(Obstacle::Memlock { needed: locked, limit }),
         _ => None,
     };
-    if let Some(obstacle) = verdict.refusal(false).or(memlock.as_ref()) {
+    if let Some(obstacle) = eligibility.refusal(false).or(memlock.as_ref()) {
         return Err(refuse(&format!("{}: {obstacle}", gpu.address), &obstacle.fix()));
     }
     let pack = pack(facts, config);
     check_usb_devices(facts, config, &pack)?;
-    let handover = verdict.handover.expect("without it there is an obstacle");
+    let bind_plan = eligibility.bind_plan.expect("an eligible GPU has a plan");
     let passed = Passthrough {
-        backend: backend(facts, &handover.card),
-        handover,
+        backend: backend(facts, &bind_plan.card),
+        bind_plan,
         rom: config.gpu_rom.value.clone(),
         x_vga: config.gpu_x_vga.value,
         inputs: config.input.value.0.clone(),
         pack,
         locked,
     };
-    Ok(Some(Choice::said(passed, setting)))
+    Ok(Some(explicit(passed, setting)))
 }
-
-/// What makes a GPU pack.
-pub const MAKE_PACK: &str = "in VirtualGhost's source: make gpu-pack";
 
 fn pack(facts: &HostFacts, config: &Config) -> Choice<Option<PathBuf>> {
     let setting = &config.gpu_pack;
     match (&setting.value, &facts.gpu_pack) {
-        (PackChoice::None, _) => Choice::said(None, setting),
-        (PackChoice::File(folder), _) => Choice::said(Some(folder.clone()), setting),
-        (PackChoice::Auto, pack) if pack.is_there => Choice::new(Some(pack.folder.clone()), "it is there"),
+        (PackChoice::None, _) => explicit(None, setting),
+        (PackChoice::File(folder), _) => explicit(Some(folder.clone()), setting),
+        (PackChoice::Auto, pack) if pack.is_there => Choice::new(Some(pack.folder.clone()), "found"),
         (PackChoice::Auto, pack) => {
             Choice::new(None, format!("there is no GPU pack at {}", pack.folder.display()))
         }
     }
 }
 
-/// Each that is wanted is there, and its node opens.
+/// # Errors
+/// A USB device of the configuration is not plugged in, this user has no permission for it, or the guest has no driver.
 fn check_usb_devices(
     facts: &HostFacts,
     config: &Config,
@@ -121,11 +80,11 @@ fn check_usb_devices(
             Err(refused(format!("the USB device {address}"), &config.input, because, hint))
         };
         if pack.value.is_none() && config.kernel.value == Source::Embedded {
-            let because = format!("only a GPU pack's kernel has drivers for USB: {}", pack.because);
-            return refuse(&because, &format!("{MAKE_PACK}; or give the device's file in /dev/input/by-id"));
+            let because = format!("USB needs the kernel of a GPU pack: {}", pack.because);
+            return refuse(&because, &format!("{MAKE_PACK}; or use the device's file in /dev/input/by-id"));
         }
         match facts.pci.usb.iter().find(|device| is_at(device, address)) {
-            None => return refuse("it is not plugged in", "see what is: lsusb, and for ports: lsusb -t"),
+            None => return refuse("it is not plugged in", "list devices: lsusb, and ports: lsusb -t"),
             Some(UsbDevice { access: Node::Usable, .. }) => {}
             Some(denied) => {
                 return refuse(&format!("no permission for /dev/bus/usb/{}", denied.node), &usb_rule(denied));
@@ -142,7 +101,7 @@ fn is_at(device: &UsbDevice, address: &UsbAddress) -> bool {
     }
 }
 
-/// What lets whoever sits at the machine open it (udev(7), sd-login(3)).
+/// The command that permits the user of the local session to open the device (udev(7), sd-login(3)).
 fn usb_rule(UsbDevice { name, vendor, product, .. }: &UsbDevice) -> String {
     format!(
         "echo 'SUBSYSTEM==\"usb\", ATTR{{idVendor}}==\"{vendor:04x}\", ATTR{{idProduct}}==\"{product:04x}\", \
@@ -151,14 +110,14 @@ fn usb_rule(UsbDevice { name, vendor, product, .. }: &UsbDevice) -> String {
     )
 }
 
-/// Before the GPU is bound nobody knows whether its node will open; the launch plans anew once it is.
+/// Whether the node of a GPU opens is unknown until it is bound; the launch plans again after that.
 fn backend(facts: &HostFacts, card: &[PciAddress]) -> Choice<Backend> {
     let parts = card.iter().filter_map(|&address| facts.pci.function(address));
     let closed = |function: &Function| function.is_bound() && function.cdev != Some(Node::Usable);
     if !facts.pci.iommufd {
         Choice::new(Backend::Type1, "/dev/iommu does not open")
     } else if parts.into_iter().any(closed) {
-        Choice::new(Backend::Type1, "/dev/vfio/devices has no node for it that opens")
+        Choice::new(Backend::Type1, "its node in /dev/vfio/devices does not open")
     } else {
         Choice::new(Backend::Iommufd, "/dev/iommu opens")
     }
@@ -173,13 +132,13 @@ fn only_eligible<'a>(facts: &'a HostFacts, setting: &Setting<GpuChoice>) -> Resu
             "GPU passthrough",
             setting,
             &format!("no GPU is eligible; this machine has {}", list(facts)),
-            "learn what each lacks: virtualghost gpu list",
+            "list the reasons: virtualghost gpu list",
         )),
         _ => Err(refused(
             "GPU passthrough",
             setting,
             &format!("several GPUs are eligible: {}", titles(&eligible)),
-            "say which: --gpu ADDRESS",
+            "choose one: --gpu ADDRESS",
         )),
     }
 }
@@ -194,3 +153,7 @@ fn list(facts: &HostFacts) -> String {
 fn titles(gpus: &[&Function]) -> String {
     gpus.iter().map(|gpu| format!("{} ({})", gpu.address, gpu.title())).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+#[path = "gpu_tests.rs"]
+mod tests;

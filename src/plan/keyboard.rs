@@ -1,18 +1,18 @@
-//! The guest's keyboard: the user's, else the host's. The names end up on the kernel's command line, where
-//! a space or a quote would start another argument: what the host says is let through only if it is plain.
+//! The guest's keyboard: the configured one, else the host's. The names become part of the kernel command line, where a space
+//! or a quote would start another argument, so names from the host with other characters than XKB's are dropped.
 
-use super::{Choice, Xkb};
+use super::explicit;
 use crate::config::{KeyboardChoice, Setting};
 use crate::host::HostFacts;
-use std::fmt;
+use crate::model::{Choice, Xkb, is_xkb_name};
 
 pub fn keyboard(facts: &HostFacts, setting: &Setting<KeyboardChoice>) -> Choice<Xkb> {
-    if let KeyboardChoice::Layout(said) = &setting.value {
-        let xkb = Xkb { layout: said.layout.clone(), variant: said.variant.clone(), ..Xkb::default() };
-        return Choice::said(xkb, setting);
+    if let KeyboardChoice::Layout(set) = &setting.value {
+        let xkb = Xkb { layout: set.layout.clone(), variant: set.variant.clone(), ..Xkb::default() };
+        return explicit(xkb, setting);
     }
     let Some(host) = &facts.keyboard else {
-        return Choice::new(Xkb::default(), "the host's is not known");
+        return Choice::new(Xkb::default(), "the host's keyboard layout is unknown");
     };
     let xkb = Xkb {
         layout: plain(&host.layout),
@@ -20,21 +20,11 @@ pub fn keyboard(facts: &HostFacts, setting: &Setting<KeyboardChoice>) -> Choice<
         model: plain(&host.model),
         options: plain(&host.options),
     };
-    Choice::new(xkb, format!("of the host: {}", host.found_in))
+    Choice::new(xkb, format!("from the host: {}", host.found_in))
 }
 
-/// The text if it holds only what XKB's rule files use in names, else nothing.
+/// The text if it consists of XKB's names, with what joins them in options, else nothing.
 fn plain(text: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ',' | ':' | '+' | '(' | ')');
-    if text.len() <= 200 && text.chars().all(allowed) { text.to_owned() } else { String::new() }
-}
-
-impl fmt::Display for Xkb {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.layout.as_str(), self.variant.as_str()) {
-            ("", _) => f.write_str("us"),
-            (layout, "") => f.write_str(layout),
-            (layout, variant) => write!(f, "{layout}({variant})"),
-        }
-    }
+    let is_plain = text.len() <= 200 && text.split([':', '+', '(', ')']).all(is_xkb_name);
+    if is_plain { text.to_owned() } else { String::new() }
 }

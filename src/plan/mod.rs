@@ -1,48 +1,60 @@
-//! Every choice of a launch, made at once from what the host is and what the user wants: data with its
+//! Makes every choice of a launch from the host's facts and the configuration. The result is data: each choice with its
 //! reason. Pure: no file, no process, no environment. `--dry-run`, the log and the tests read the same value.
 //!
-//! A failed start comes back as [`HostFacts::without`] and is planned anew; so the rung below is found by
-//! the same rules, and a choice that the user forced is refused with the reason that was just learnt.
+//! After a feature failed, the launch is planned again with facts in which it is unavailable ([`HostFacts::disable`]). So a
+//! fallback follows from the same rules, and a forced choice that failed is an error with the reason of the failure.
 
 mod gpu;
 mod keyboard;
-mod spec;
+mod network;
+mod timezone;
+mod window;
 
-pub use gpu::{Backend, MAKE_PACK, Passthrough};
-pub use spec::{AgentLink, Choice, GpuMode, Home, Patience, Start, VmSpec, Xkb};
-
-use crate::arch::Arch;
-use crate::config::{AccelChoice, Config, DisplayChoice, GlChoice, Origin, Setting, Source, StartChoice};
-pub use crate::host::Window;
-use crate::host::{Accelerator, Availability, HostFacts, Session};
-use crate::units::{MiB, Seconds, VmName};
+use crate::config::{
+    AccelChoice, Config, GlChoice, HostnameChoice, JailChoice, Origin, Setting, StartChoice,
+};
+use crate::error::{Error, Kind};
+use crate::host::{Availability, HostFacts};
+use crate::model::units::{Hostname, MemorySize, Seconds, VmName};
+use crate::model::{
+    Accelerator, AgentLink, Arch, Choice, GpuMode, Home, Initrd, Jail, Os, Passthrough, Scope,
+    ServiceManager, Source, Start, Terminal, TimeLimits, VmSpec, Window,
+};
 use std::fmt;
 use std::time::Duration;
 
-/// What the user forced and this host can't do.
+/// Why a forced choice is not possible on this host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    #[error("{wanted} was asked for ({origin}) and can't be had: {because}")]
+    #[error("{wanted} (set by {origin}) is not available: {because}")]
     Forced { wanted: String, origin: Origin, because: String, hint: String },
-    #[error("the VM's memory of {wanted} MiB ({origin}) is more than this machine's {available} MiB")]
-    Memory { wanted: MiB, available: u64, origin: Origin },
+    #[error("{wanted} MiB of memory (set by {origin}) are not available: this machine has {available} MiB")]
+    Memory { wanted: MemorySize, available: u64, origin: Origin },
 }
 
 impl PlanError {
-    /// What to type instead.
+    /// What to type.
     pub fn hint(&self) -> &str {
         match self {
             Self::Forced { hint, .. } => hint,
-            Self::Memory { .. } => "ask for less with --memory",
+            Self::Memory { .. } => "set less: --memory MIB",
         }
     }
 }
 
-/// Decides on a VM of the architecture `guest`. The same facts and the same configuration give the same VM.
+/// Bad input: nothing was started.
+impl From<PlanError> for Error {
+    fn from(error: PlanError) -> Self {
+        let hint = error.hint().to_owned();
+        Self::caused(Kind::BadInput, error.into(), hint)
+    }
+}
+
+/// Plans a VM of the architecture `guest`. The same facts and the same configuration result in the same VM.
 ///
 /// # Errors
-/// Something forced that the facts rule out. What is left to choose ("auto") never fails: it has a rung
-/// that always works (TCG, software rendering, no window).
+/// A forced choice that is not available according to the facts. A choice that is "auto" never fails: its last fallback
+/// always works (TCG, software rendering, no window).
 pub fn plan(
     facts: &HostFacts,
     config: &Config,
@@ -52,25 +64,31 @@ pub fn plan(
 ) -> Result<VmSpec, PlanError> {
     check_memory(facts, config)?;
     let passthrough = gpu::passthrough(facts, config)?;
-    let window = window(facts, config, passthrough.is_some())?;
+    let window = window::window(facts, config, passthrough.is_some())?;
     let gpu = match &passthrough {
-        Some(choice) => Choice::new(GpuMode::Passthrough(choice.value.handover.gpu), choice.because.clone()),
+        Some(choice) => Choice::new(GpuMode::Passthrough(choice.value.bind_plan.gpu), choice.because.clone()),
         None => rendering(facts, config, &window)?,
     };
     let accelerator = accelerator(facts, config, guest)?;
+    let terminal = terminal(config, gpu.value, accelerator.value);
     let start = start(facts, config, guest, gpu.value)?;
+    let jail = jail(facts, config, gpu.value)?;
     Ok(VmSpec {
         os: facts.os,
         arch: guest,
         name: name.clone(),
+        hostname: hostname(config, name),
         vcpus: config.vcpus.value,
         memory: config.memory.value,
-        patience: patience(config, accelerator.value),
+        limits: time_limits(config, accelerator.value),
         accelerator,
-        // Nobody looks at a screen that no window shows.
+        // A screen that no window and no monitor shows.
         headless: window.value == Window::None && passthrough.is_none(),
         agent: agent_link(facts, start.value),
-        gpu,
+        net: network::net(facts.os, config)?,
+        allow: config.allow.value.0.clone(),
+        ports: network::ports(facts.os, config)?,
+        publish: config.publish.value.0.clone(),
         start,
         kernel: kernel(config, passthrough.as_ref()),
         passthrough: passthrough.map(|choice| choice.value),
@@ -78,14 +96,45 @@ pub fn plan(
         session: facts.session.clone(),
         size: config.size.value,
         fullscreen: config.fullscreen.value,
+        terminal,
         keyboard: keyboard::keyboard(facts, &config.keyboard),
+        timezone: timezone::timezone(facts, &config.timezone),
+        root_size: config.root_size.value,
         home,
+        jail_may_widen: config.jail.value == JailChoice::Auto
+            && jail.value == Jail::Strict
+            && gpu.value == GpuMode::Virgl,
+        jail,
+        jail_enforcement: facts.jail_enforcement,
+        jail_log: config.jail_log.value,
+        scope: facts.service_manager.map(|manager| scope(manager, config.memory.value, gpu.value)),
+        gpu,
+        safe: false,
+        initrd: config.initrd.value.clone(),
         rootfs: config.rootfs.value.clone(),
         qemu: config.qemu.value.clone(),
     })
 }
 
-/// A GPU pack brings the kernel that its modules are of.
+/// A terminal that draws with OpenGL takes seconds for each frame where an emulated processor renders it.
+fn terminal(config: &Config, gpu: GpuMode, accelerator: Accelerator) -> Choice<Terminal> {
+    match &config.terminal.value {
+        Terminal::Auto if gpu == GpuMode::Software && accelerator == Accelerator::Tcg => {
+            Choice::new(Terminal::Foot, "Ghostty is too slow in software rendering under TCG")
+        }
+        Terminal::Auto => Choice::new(Terminal::Auto, "the terminal of the image"),
+        set => explicit(set.clone(), &config.terminal),
+    }
+}
+
+fn hostname(config: &Config, name: &VmName) -> Choice<Hostname> {
+    match &config.hostname.value {
+        HostnameChoice::Auto => Choice::new(name.into(), "the VM's name"),
+        HostnameChoice::Name(hostname) => explicit(hostname.clone(), &config.hostname),
+    }
+}
+
+/// A GPU pack contains the kernel that its modules were built for.
 fn kernel(config: &Config, passthrough: Option<&Choice<Passthrough>>) -> Source {
     let pack = passthrough.and_then(|choice| choice.value.pack.value.as_deref());
     match (&config.kernel.value, pack) {
@@ -95,11 +144,13 @@ fn kernel(config: &Config, passthrough: Option<&Choice<Passthrough>>) -> Source 
 }
 
 fn check_memory(facts: &HostFacts, config: &Config) -> Result<(), PlanError> {
-    let (wanted, available) = (config.memory.value, facts.memory_mib);
-    if available != 0 && wanted.get() > available {
-        return Err(PlanError::Memory { wanted, available, origin: config.memory.origin.clone() });
+    let wanted = config.memory.value;
+    match facts.memory_mib {
+        Some(available) if wanted.get() > available => {
+            Err(PlanError::Memory { wanted, available, origin: config.memory.origin.clone() })
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn accelerator(facts: &HostFacts, config: &Config, guest: Arch) -> Result<Choice<Accelerator>, PlanError> {
@@ -108,122 +159,122 @@ fn accelerator(facts: &HostFacts, config: &Config, guest: Arch) -> Result<Choice
     let forced = match setting.value {
         AccelChoice::Auto => {
             return Ok(match acceleration.doubt() {
-                None => Choice::new(facts.accelerator, "it is there"),
+                None => Choice::new(facts.accelerator, "available"),
                 Some(because) => {
                     Choice::new(Accelerator::Tcg, format!("no {}: {because}", facts.accelerator))
                 }
             });
         }
-        AccelChoice::Tcg => return Ok(Choice::said(Accelerator::Tcg, setting)),
+        AccelChoice::Tcg => return Ok(explicit(Accelerator::Tcg, setting)),
         AccelChoice::Kvm => Accelerator::Kvm,
         AccelChoice::Hvf => Accelerator::Hvf,
         AccelChoice::Whpx => Accelerator::Whpx,
     };
-    let hint = "drop it to let VirtualGhost choose, or take --accel tcg, which needs nothing";
+    let hint = "use --accel auto, or --accel tcg, which works everywhere";
     if forced != facts.accelerator {
-        let because = format!("on {} it is {}", facts.os, facts.accelerator);
+        let because = format!("the accelerator of {} is {}", facts.os, facts.accelerator);
         return Err(refused(forced, setting, &because, hint));
     }
     match acceleration.obstacle() {
-        None => Ok(Choice::said(forced, setting)),
+        None => Ok(explicit(forced, setting)),
         Some(because) => Err(refused(forced, setting, because, acceleration.fix().unwrap_or(hint))),
     }
 }
 
-fn window(facts: &HostFacts, config: &Config, passthrough: bool) -> Result<Choice<Window>, PlanError> {
-    let setting = &config.display;
-    let forced = match setting.value {
-        DisplayChoice::None => return Ok(Choice::said(Window::None, setting)),
-        DisplayChoice::Auto if passthrough => {
-            return Ok(Choice::new(Window::None, "the passed GPU's own monitor shows the terminal"));
-        }
-        DisplayChoice::Auto => return Ok(best_window(facts)),
-        DisplayChoice::Gtk => Window::Gtk,
-        DisplayChoice::Sdl => Window::Sdl,
-        DisplayChoice::Cocoa => Window::Cocoa,
-    };
-    let hint = "drop it to let VirtualGhost choose, or take --display none";
-    let Some((_, availability)) = facts.windows.iter().find(|(window, _)| *window == forced) else {
-        let there: Vec<_> = facts.windows.iter().map(|(window, _)| window.to_string()).collect();
-        let because = format!("on {} the window is {}", facts.os, there.join(" or "));
-        return Err(refused(forced, setting, &because, hint));
-    };
-    match (&facts.session, availability.obstacle()) {
-        (Session::None { because }, _) => Err(refused(forced, setting, because, hint)),
-        (_, Some(because)) => Err(refused(forced, setting, because, hint)),
-        _ => Ok(Choice::said(forced, setting)),
-    }
-}
-
-/// The first that works, or none and the reasons of all.
-fn best_window(facts: &HostFacts) -> Choice<Window> {
-    if let Session::None { because } = &facts.session {
-        return Choice::new(Window::None, because.clone());
-    }
-    let mut doubts = Vec::new();
-    for (window, availability) in &facts.windows {
-        match availability.doubt() {
-            None if doubts.is_empty() => {
-                return Choice::new(*window, format!("the window of {}", facts.session));
-            }
-            None => return Choice::new(*window, doubts.join("; ")),
-            Some(because) => doubts.push(format!("no {window}: {because}")),
-        }
-    }
-    Choice::new(Window::None, doubts.join("; "))
-}
-
-/// The guest's power-off is waited for as long as the user says, and no longer: somebody wants it to end.
-fn patience(config: &Config, accelerator: Accelerator) -> Patience {
-    let factor = if accelerator == Accelerator::Tcg { config.tcg_patience.value.get() } else { 1 };
+/// The time for powering off is not longer under TCG: a user waits for it.
+fn time_limits(config: &Config, accelerator: Accelerator) -> TimeLimits {
+    let factor = if accelerator == Accelerator::Tcg { config.tcg_timeout_factor.value.get() } else { 1 };
     let booting = |limit: &Setting<Seconds>| Duration::from_secs(limit.value.get() * factor);
-    Patience {
-        life: booting(&config.life_timeout),
+    TimeLimits {
+        boot: booting(&config.boot_timeout),
         ready: booting(&config.ready_timeout),
         poweroff: Duration::from_secs(config.poweroff_timeout.value.get()),
     }
 }
 
-/// What is saved has to be the same for every VM, and only memory, disk and plain devices can be.
+/// A checkpoint has to fit every VM, and contains the state of memory, disks and emulated devices only.
 fn start(facts: &HostFacts, config: &Config, guest: Arch, gpu: GpuMode) -> Result<Choice<Start>, PlanError> {
     let setting = &config.start;
     let own = [&config.kernel, &config.rootfs, &config.qemu]
         .into_iter()
-        .find(|part| part.value != Source::Embedded);
+        .find(|part| part.value != Source::Embedded)
+        .map(|part| (part.value.to_string(), &part.origin))
+        .or_else(|| {
+            let initrd = &config.initrd;
+            (initrd.value != Initrd::None).then(|| (initrd.value.to_string(), &initrd.origin))
+        });
     let obstacle = match (gpu, own) {
-        (GpuMode::Passthrough(_), _) => Some("the state of a physical GPU can't be saved".to_owned()),
-        (GpuMode::Virgl, _) => Some("what the host's OpenGL holds can't be saved".to_owned()),
-        (GpuMode::Software, Some(part)) => {
-            Some(format!("{} is not the embedded one ({})", part.value, part.origin))
+        (GpuMode::Passthrough(_), _) => {
+            Some("a checkpoint can't contain the state of a physical GPU".to_owned())
+        }
+        (GpuMode::Virgl, _) => Some("a checkpoint can't contain the state of the host's OpenGL".to_owned()),
+        (GpuMode::Software, Some((part, origin))) => {
+            Some(format!("a checkpoint needs the embedded files, not {part}, set by {origin}"))
         }
         (GpuMode::Software, None) if guest == Arch::Aarch64 => Some(
-            "on aarch64 QEMU has no vmgenid, by which each start gets random numbers of its own".to_owned(),
+            "QEMU has no vmgenid on aarch64, which gives each resumed VM its own random numbers".to_owned(),
         ),
         (GpuMode::Software, None) => facts.checkpoint.doubt().map(str::to_owned),
     };
     match (setting.value, obstacle) {
-        (StartChoice::Boot, _) => Ok(Choice::said(Start::Boot, setting)),
-        (StartChoice::Instant, None) => Ok(Choice::said(Start::Instant, setting)),
+        (StartChoice::Boot, _) => Ok(explicit(Start::Boot, setting)),
+        (StartChoice::Instant, None) => Ok(explicit(Start::Instant, setting)),
         (StartChoice::Instant, Some(because)) => {
-            Err(refused("an instant start", setting, &because, "drop it, or take --start boot"))
+            Err(refused("instant start", setting, &because, "use --start auto, or --start boot"))
         }
         (StartChoice::Auto, None) => Ok(Choice::new(Start::Instant, "the guest renders in software")),
         (StartChoice::Auto, Some(because)) => Ok(Choice::new(Start::Boot, because)),
     }
 }
 
-/// The address of vsock is a device's, and so part of what is saved.
+/// The address of a VM on vsock is the state of a device, so it would be the same for every VM of a checkpoint.
 fn agent_link(facts: &HostFacts, start: Start) -> Choice<AgentLink> {
+    let instead = if facts.os == Os::Windows { AgentLink::Loopback } else { AgentLink::Socket };
     match facts.vsock.doubt() {
         _ if start == Start::Instant => {
-            Choice::new(AgentLink::Loopback, "every start from a checkpoint is reached alike")
+            Choice::new(instead, "the address of a VM on vsock would be in the checkpoint")
         }
-        None => Choice::new(AgentLink::Vsock, "nothing but this VM can use it"),
-        Some(because) => Choice::new(AgentLink::Loopback, because),
+        None => Choice::new(AgentLink::Vsock, "not reachable over any network"),
+        Some(because) => Choice::new(instead, because),
     }
 }
 
-/// virgl needs a window whose OpenGL it borrows.
+/// QEMU's memory is the guest's and a few hundred MiB of its own. With virgl, the textures of the guest may be memory of the
+/// host too, as much as the guest asks for.
+fn scope(manager: ServiceManager, guest: MemorySize, gpu: GpuMode) -> Scope {
+    const OWN_MIB: u64 = 1024;
+    const TEXTURES_MIB: u64 = 4096;
+    let textures = if gpu == GpuMode::Virgl { TEXTURES_MIB } else { 0 };
+    Scope { manager, memory: (guest.bytes() >> 20) + OWN_MIB + textures }
+}
+
+/// Only OpenGL's drivers are known to need more than the strict jail has.
+fn jail(facts: &HostFacts, config: &Config, gpu: GpuMode) -> Result<Choice<Jail>, PlanError> {
+    let setting = &config.jail;
+    let forced = match setting.value {
+        JailChoice::Auto => {
+            return Ok(match (facts.jail.doubt(), facts.gl_in_strict_jail.doubt()) {
+                (Some(because), _) => Choice::new(Jail::Off, because),
+                (None, Some(because)) if gpu == GpuMode::Virgl => {
+                    Choice::new(Jail::GpuWide, format!("OpenGL failed in the strict jail: {because}"))
+                }
+                (None, _) => Choice::new(Jail::Strict, facts.jail_enforcement.to_string()),
+            });
+        }
+        JailChoice::Off => return Ok(explicit(Jail::Off, setting)),
+        JailChoice::Strict => Jail::Strict,
+        JailChoice::GpuWide => Jail::GpuWide,
+    };
+    match facts.jail.obstacle() {
+        None => Ok(explicit(forced, setting)),
+        Some(because) => {
+            let hint = facts.jail.fix().unwrap_or("use --jail auto, or --jail off");
+            Err(refused(format!("jail {forced}"), setting, because, hint))
+        }
+    }
+}
+
+/// virgl renders with the OpenGL of the window.
 fn rendering(
     facts: &HostFacts,
     config: &Config,
@@ -233,27 +284,30 @@ fn rendering(
     if setting.value == GlChoice::Auto && config.start.value == StartChoice::Instant {
         return Ok(Choice::new(
             GpuMode::Software,
-            format!("an instant start has no other ({})", config.start.origin),
+            format!("required by instant start, set by {}", config.start.origin),
         ));
     }
     let obstacle = match (&facts.gl, window.value) {
-        (_, Window::None) => Some("there is no window whose OpenGL the guest could use"),
-        // What is forced is tried again.
+        (_, Window::None) => Some("OpenGL needs a window"),
+        // A forced feature is tried again.
         (Availability::Doubtful { .. }, _) if setting.value == GlChoice::On => None,
         (gl, _) => gl.doubt(),
     };
     match (setting.value, obstacle) {
-        (GlChoice::Off, _) => Ok(Choice::said(GpuMode::Software, setting)),
-        (GlChoice::On, None) => Ok(Choice::said(GpuMode::Virgl, setting)),
-        (GlChoice::On, Some(because)) => Err(refused(
-            "OpenGL of the host",
-            setting,
-            because,
-            "drop it, or take --gl off: the guest then renders in software",
-        )),
+        (GlChoice::Off, _) => Ok(explicit(GpuMode::Software, setting)),
+        (GlChoice::On, None) => Ok(explicit(GpuMode::Virgl, setting)),
+        (GlChoice::On, Some(because)) => {
+            let hint = "use --gl auto, or --gl off for software rendering in the guest";
+            Err(refused("OpenGL of the host", setting, because, hint))
+        }
         (GlChoice::Auto, None) => Ok(Choice::new(GpuMode::Virgl, "the window has OpenGL")),
         (GlChoice::Auto, Some(because)) => Ok(Choice::new(GpuMode::Software, because)),
     }
+}
+
+/// A choice of the user.
+fn explicit<T, S>(value: T, setting: &Setting<S>) -> Choice<T> {
+    Choice::explicit(value, &format_args!("set by {}", setting.origin))
 }
 
 fn refused<T>(wanted: impl fmt::Display, setting: &Setting<T>, because: &str, hint: &str) -> PlanError {
@@ -267,3 +321,6 @@ fn refused<T>(wanted: impl fmt::Display, setting: &Setting<T>, because: &str, hi
 
 #[cfg(test)]
 pub mod tests;
+
+#[cfg(all(test, unix))]
+mod texts;

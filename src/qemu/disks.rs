@@ -1,34 +1,33 @@
 //! The guest's disks: its root, its home and the drivers of physical GPUs.
 
 use super::{Paths, RootDisk, Switch};
-use crate::plan::{Home, Start, VmSpec};
+use crate::model::{Home, Start, VmSpec};
 
-/// `snapshot=on`: the image is opened read-only, and what the guest writes goes to a temporary file that
-/// has no name any more once it is open. Nothing has to be cleaned up, however QEMU ends. (No other QMP command may copy
-/// such a disk: drive-backup and its like open the image with the flags of the temporary file, and so unlink it.)
+/// `snapshot=on`: the file is opened read-only, and the guest's writes go to a temporary file that is unlinked as soon as
+/// it is open. Nothing large has to be cleaned up, however QEMU ends. Space that the guest frees is freed on the host. (No QMP command may copy such a disk: drive-backup and
+/// similar ones open the image with the flags of the temporary file, and so unlink it.)
 pub fn root(paths: &Paths) -> Vec<Switch> {
-    let (format, snapshot, image) = match &paths.root {
-        RootDisk::Image => ("raw", "on", &paths.rootfs),
-        RootDisk::ToSave(overlay) => ("qcow2", "off", overlay),
-        RootDisk::Saved(overlay) => ("qcow2", "on", overlay),
+    let (snapshot, overlay) = match &paths.root {
+        RootDisk::ToSave(overlay) => ("off", overlay),
+        RootDisk::Enlarged(overlay) | RootDisk::Saved(overlay) => ("on", overlay),
     };
     vec![
         Switch::options("-drive")
             .set("if", "none")
             .set("id", "root")
-            .set("format", format)
+            .set("format", "qcow2")
             .set("snapshot", snapshot)
             .set("discard", "unmap")
-            .set("file", image),
+            .set("file", overlay),
         Switch::of("-device", "virtio-blk-pci").set("drive", "root"),
     ]
 }
 
-/// The guest finds it by its serial number. Space that it no longer uses goes back to the host.
+/// The guest finds it by its serial number. Space that the guest frees is freed on the host.
 pub fn home(spec: &VmSpec, paths: &Paths) -> Vec<Switch> {
     let device = Switch::of("-device", "virtio-blk-pci").set("drive", "home").set("serial", "home");
     if spec.start.value == Start::Instant {
-        return if matches!(spec.home, Home::Kept(_)) { nobodys_home(device) } else { Vec::new() };
+        return if matches!(spec.home, Home::Kept(_)) { placeholder_home_disk(device) } else { Vec::new() };
     }
     let Some(home) = &paths.home else { return Vec::new() };
     vec![
@@ -56,8 +55,8 @@ pub fn gpu_pack(paths: &Paths) -> Vec<Switch> {
     ]
 }
 
-/// At a checkpoint the disk holds nothing. The home takes the place of what is behind it once the VM is somebody's.
-fn nobodys_home(device: Switch) -> Vec<Switch> {
+/// The disk is empty in a checkpoint. It is replaced by the home when the VM gets its identity.
+fn placeholder_home_disk(device: Switch) -> Vec<Switch> {
     let node = |driver, name| Switch::options("-blockdev").set("driver", driver).set("node-name", name);
     vec![
         node("null-co", "home-none").set("size", "1048576").set("read-zeroes", "on"),

@@ -1,10 +1,10 @@
-//! The environment that QEMU gets: a short allow list, so that no secret of the user's shell is in it.
+//! QEMU's environment: a short allow list, so that it contains no secret of the user's shell.
 
-use super::{Paths, screen};
-use crate::plan::{VmSpec, Window};
+use super::{Paths, channels, display};
+use crate::model::{Os, VmSpec, Window};
 use std::ffi::{OsStr, OsString};
 
-/// What a window, its OpenGL driver and the loader need. A name that ends in `*` stands for all that begin so.
+/// What a window, its OpenGL driver and the loader need. A name that ends in `*` is a prefix.
 const PASSED: &[&str] = &[
     "PATH",
     "HOME",
@@ -53,8 +53,8 @@ const PASSED: &[&str] = &[
     "NUMBER_OF_PROCESSORS",
 ];
 
-/// The bundle's GTK is as its own packages made it: what the host has for another GTK (its modules, image
-/// loaders, settings, theme) would not fit it. An accessibility bus can't be started from the sandbox.
+/// Nothing of the host's GTK (modules, image loaders, settings, theme) fits the GTK in the bundle. The accessibility bus
+/// can't be started from the sandbox.
 const BUNDLED_GTK: &[(&str, &str)] = &[
     ("GDK_PIXBUF_MODULE_FILE", "/dev/null"),
     ("GIO_MODULE_DIR", "/nonexistent"),
@@ -63,20 +63,27 @@ const BUNDLED_GTK: &[(&str, &str)] = &[
     ("NO_AT_BRIDGE", "1"),
 ];
 
-/// The whole environment for QEMU, of the launcher's own `vars`.
+/// Compiled shaders and lists of fonts: those of Mesa, NVIDIA and fontconfig. Not the user's, which other programs read.
+const CACHES: &[&str] = &["XDG_CACHE_HOME", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"];
+
+/// The whole environment for QEMU, from the launcher's own `vars`.
 pub fn environment(
     spec: &VmSpec,
     paths: &Paths,
     vars: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Vec<(OsString, OsString)> {
     let size = spec.size.to_string();
+    let keyboard = channels::keyboard(spec).map(|number| number.to_string());
     let overlay_folder = paths.overlay_folder.as_os_str();
     let mut ours: Vec<(&str, &OsStr)> = vec![
-        // Where QEMU makes the throw-away overlay (snapshot=on): Unix, then Windows.
+        // Where QEMU creates the temporary overlay (snapshot=on): Unix, then Windows.
         ("TMPDIR", overlay_folder),
         ("TMP", overlay_folder),
         ("TEMP", overlay_folder),
     ];
+    if spec.os == Os::Linux {
+        ours.extend(CACHES.iter().map(|name| (*name, paths.cache.as_os_str())));
+    }
     let fonts = paths.qemu.bundle.as_ref().map(|bundle| bundle.data.join("../fonts/fonts.conf"));
     if let (Some(bundle), Some(fonts)) = (&paths.qemu.bundle, &fonts) {
         ours.push(("QEMU_MODULE_DIR", bundle.modules.as_os_str()));
@@ -84,10 +91,13 @@ pub fn environment(
         ours.extend(BUNDLED_GTK.iter().map(|(name, value)| (*name, OsStr::new(value))));
     }
     if spec.window.value == Window::Gtk {
-        // For the bundle's window library (assets/qemu/window.c): gtk itself has no option for it.
+        // For the bundle's window library (assets/qemu/window.c): QEMU has no option for it.
         ours.push(("VIRTUALGHOST_WINDOW_SIZE", size.as_ref()));
     }
-    if let Some(driver) = screen::sdl_driver(spec) {
+    if let Some(number) = &keyboard {
+        ours.push(("VIRTUALGHOST_KEYS", number.as_ref()));
+    }
+    if let Some(driver) = display::sdl_driver(spec) {
         ours.push(("SDL_VIDEODRIVER", driver.as_ref()));
     }
     let is_ours = |name: &OsStr| ours.iter().any(|(own, _)| name == *own);

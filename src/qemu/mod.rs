@@ -1,62 +1,29 @@
 //! QEMU's command line: a [`VmSpec`] and paths in, arguments out. Pure. Knows QEMU's options and nothing
 //! of the user, the configuration or the host.
 //!
-//! Each part of the machine is one function that gives its switches, front end and back end together;
-//! [`argv`] is their list. What each option means is in qemu(1) of QEMU 10.
+//! Each part of the machine is one function that returns its switches, front end and back end together; [`argv`] is their
+//! list. The options are described in qemu(1) of QEMU 10.
 
-mod append;
-mod board;
+mod channels;
 mod disks;
+mod display;
 mod environment;
-pub mod overlay;
+mod kernel_cmdline;
+mod machine;
 mod paths;
-mod screen;
+pub mod qcow2;
+pub mod qmp;
 mod switch;
 
+pub use channels::{Agent, Channel, Channels, KeySource, channels};
 pub use environment::environment;
 pub use paths::{Bundle, Paths, Program, RootDisk};
 pub use switch::Switch;
 
-use crate::host::{Accelerator, Os};
-use crate::plan::{Start, VmSpec};
+use crate::model::{Accelerator, Net, Os, Start, VmSpec};
+use crate::protocol::{AGENT_PORT, CARD_MTU, CONTROL_PORT, CREDENTIALS, GUEST_MAC};
 use std::ffi::OsString;
 use std::path::PathBuf;
-
-/// How the guest's console and control port reach the launcher.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Channel {
-    /// An inherited, connected socket (Unix).
-    Descriptor(i32),
-    /// A named pipe that QEMU makes (Windows).
-    Pipe(String),
-}
-
-/// Where the guest's agent is reached from the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Agent {
-    /// At its port of this context id (vsock(7)).
-    Vsock { cid: u32 },
-    /// At a port of 127.0.0.1 that the system picks; `info usernet` tells which.
-    Loopback,
-}
-
-/// The channels besides QMP, which is on QEMU's standard input and output on every OS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Channels {
-    pub console: Channel,
-    pub control: Channel,
-    pub agent: Agent,
-}
-
-/// The name of the guest's control port; the guest finds it as /dev/virtio-ports/NAME.
-pub const CONTROL_PORT: &str = "org.virtualghost.control";
-
-/// What the agent is told, as systemd's system credentials (systemd.exec(5), "Credentials"): read by QEMU from files
-/// and by the guest from the firmware configuration device, so they stand on no command line.
-pub const CREDENTIALS: [&str; 3] = ["ghostly.host-key", "ghostly.authorized-user", "ghostly.authorized-root"];
-
-/// The agent's port, in both kinds of [`Agent`].
-pub const AGENT_PORT: u16 = 22;
 
 /// QEMU's arguments, without the program itself.
 pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> {
@@ -66,11 +33,11 @@ pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> 
         disks::root(paths),
         disks::home(spec, paths),
         disks::gpu_pack(paths),
-        screen::gpu(spec),
-        screen::display(spec),
-        network(channels.agent),
+        display::gpu(spec),
+        display::display(spec),
+        network(spec, channels),
         agent(channels.agent),
-        credentials(spec, paths),
+        credentials(spec, paths, channels.keys),
         entropy_and_memory(),
         restore(paths),
         sandbox(spec),
@@ -78,17 +45,19 @@ pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> 
     parts.into_iter().flatten().flat_map(Switch::arguments).collect()
 }
 
-/// All that a VM started from a checkpoint must have in common with the one that was saved, as text.
+/// Everything that a VM must have in common with a checkpoint to resume it, as text.
 pub fn machine_identity(spec: &VmSpec) -> String {
     let nowhere = PathBuf::new();
     let paths = Paths {
         kernel: nowhere.clone(),
+        initrd: None,
         rootfs: nowhere.clone(),
         qemu: Program { path: nowhere.clone(), bundle: None },
         overlay_folder: nowhere.clone(),
         home: None,
         gpu_pack: None,
-        root: RootDisk::Image,
+        root: RootDisk::Enlarged(nowhere.clone()),
+        cache: nowhere.clone(),
         keys: nowhere,
     };
     let parts = [
@@ -97,27 +66,28 @@ pub fn machine_identity(spec: &VmSpec) -> String {
         control_port(),
         disks::root(&paths),
         disks::home(spec, &paths),
-        screen::gpu(spec),
-        network(Agent::Loopback),
+        display::gpu(spec),
+        card(spec),
         entropy_and_memory(),
     ];
     let words: Vec<_> = parts.into_iter().flatten().flat_map(Switch::arguments).collect();
-    words.join(std::ffi::OsStr::new(" ")).to_string_lossy().into_owned()
+    // The size of the root disk is in its file.
+    format!("{} root_size={}", words.join(std::ffi::OsStr::new(" ")).to_string_lossy(), spec.root_size)
 }
 
-/// The least that shows whether an accelerator runs a guest: a kernel with a console, and no disk to boot from.
-pub fn trial(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> {
+/// The smallest VM that shows whether an accelerator works: a kernel with a console, and no disk.
+pub fn smoke_test(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> {
     let parts = [core(spec, paths, channels), vec![Switch::of("-display", "none")], sandbox(spec)];
     parts.into_iter().flatten().flat_map(Switch::arguments).collect()
 }
 
-/// What every machine has: it boots a kernel, and says how it fares.
+/// What every machine has: a kernel, a console and QMP.
 fn core(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<Switch> {
     [
         identity(spec, &paths.qemu),
         machine(spec, &paths.qemu),
         boot(spec, paths),
-        lifecycle(spec),
+        lifecycle(),
         channel("console", &channels.console),
         vec![Switch::plain("-serial", "chardev:console")],
         channel("control", &channels.control),
@@ -145,18 +115,18 @@ fn machine(spec: &VmSpec, qemu: &Program) -> Vec<Switch> {
         Accelerator::Tcg => Switch::of("-accel", "tcg").set("thread", "multi"),
     };
     let mut switches = vec![
-        board::machine(spec.arch),
+        machine::machine(spec.arch),
         accelerator,
-        board::cpu(spec),
+        machine::cpu(spec),
         Switch::options("-smp").set("cpus", spec.vcpus.to_string()),
         Switch::options("-m").set("size", format!("{}M", spec.memory)),
     ];
-    switches.extend(board::devices(spec.arch));
+    switches.extend(machine::devices(spec.arch));
     switches
 }
 
-/// Before QEMU 11 its interrupt controller in the hypervisor loses interrupts; from there on there is no other. A QEMU that
-/// does not tell its version is taken for a new one.
+/// Before QEMU 11 the interrupt controller in the hypervisor loses interrupts; since then it is the only one. A QEMU of
+/// unknown version is treated as a new one.
 fn whpx(qemu: &Program) -> Switch {
     const IN_THE_HYPERVISOR_ONLY: u32 = 11;
     let whpx = Switch::of("-accel", "whpx");
@@ -167,12 +137,15 @@ fn whpx(qemu: &Program) -> Switch {
 }
 
 fn boot(spec: &VmSpec, paths: &Paths) -> Vec<Switch> {
-    vec![Switch::plain("-kernel", &paths.kernel), Switch::plain("-append", append::append(spec))]
+    let mut switches = vec![Switch::plain("-kernel", &paths.kernel)];
+    switches.extend(paths.initrd.iter().map(|initrd| Switch::plain("-initrd", initrd)));
+    switches.push(Switch::plain("-append", kernel_cmdline::kernel_cmdline(spec)));
+    switches
 }
 
 /// The launcher decides how a VM ends: QEMU reports over QMP and waits. A reset ends the VM too (the
 /// kernel resets after a panic).
-fn lifecycle(_spec: &VmSpec) -> Vec<Switch> {
+fn lifecycle() -> Vec<Switch> {
     vec![
         Switch::of("-chardev", "stdio").set("id", "qmp").set("signal", "off"),
         Switch::options("-mon").set("chardev", "qmp").set("mode", "control"),
@@ -194,13 +167,36 @@ fn control_port() -> Vec<Switch> {
     ]
 }
 
-/// User-mode networking: out through the host, and in only to the agent. No boot ROM: the kernel is loaded directly.
-fn network(agent: Agent) -> Vec<Switch> {
-    let mut user = Switch::of("-netdev", "user").set("id", "net");
-    if agent == Agent::Loopback {
-        user = user.set("hostfwd", format!("tcp:127.0.0.1:0-:{AGENT_PORT}"));
-    }
-    vec![user, Switch::of("-device", "virtio-net-pci").set("netdev", "net").set("romfile", "")]
+/// The card is joined to its peer by an inherited socket. Without one (Windows) it is on QEMU's user network: outgoing through
+/// the host, incoming only to the agent; a VM without a network has no way out there.
+fn network(spec: &VmSpec, channels: &Channels) -> Vec<Switch> {
+    let cable = match channels.network {
+        Some(number) => Switch::of("-netdev", "dgram")
+            .set("id", "net")
+            .set("local.type", "fd")
+            .set("local.str", number.to_string()),
+        None => {
+            let mut user = Switch::of("-netdev", "user").set("id", "net");
+            if spec.net.value == Net::Off {
+                user = user.set("restrict", "on");
+            }
+            if channels.agent == Agent::Loopback {
+                user = user.set("hostfwd", format!("tcp:127.0.0.1:0-:{AGENT_PORT}"));
+            }
+            user
+        }
+    };
+    [vec![cable], card(spec)].concat()
+}
+
+/// No boot ROM: the kernel is loaded directly. QEMU's user network carries the usual packets only.
+fn card(spec: &VmSpec) -> Vec<Switch> {
+    let card =
+        Switch::of("-device", "virtio-net-pci").set("netdev", "net").set("mac", GUEST_MAC).set("romfile", "");
+    vec![match spec.os {
+        Os::Linux | Os::MacOs => card.set("host_mtu", CARD_MTU.to_string()),
+        Os::Windows => card,
+    }]
 }
 
 fn agent(agent: Agent) -> Vec<Switch> {
@@ -208,24 +204,28 @@ fn agent(agent: Agent) -> Vec<Switch> {
         Agent::Vsock { cid } => {
             vec![Switch::of("-device", "vhost-vsock-pci").set("guest-cid", cid.to_string())]
         }
-        Agent::Loopback => Vec::new(),
+        Agent::Socket | Agent::Loopback => Vec::new(),
     }
 }
 
-/// After a checkpoint they come over the control port: what is saved must hold nobody's.
-fn credentials(spec: &VmSpec, paths: &Paths) -> Vec<Switch> {
+/// With a checkpoint they are sent over the control port: a checkpoint must not contain keys.
+fn credentials(spec: &VmSpec, paths: &Paths, keys: KeySource) -> Vec<Switch> {
     if spec.start.value == Start::Instant {
         return Vec::new();
     }
-    let credential = |name: &&str| {
+    let file = |index: usize, name: &str| match keys {
+        KeySource::Descriptors(first) => PathBuf::from(format!("/dev/fd/{}", first + index as i32)),
+        KeySource::Files => paths.keys.join(name),
+    };
+    let credential = |(index, name): (usize, &&str)| {
         Switch::options("-fw_cfg")
             .set("name", format!("opt/io.systemd.credentials/{name}"))
-            .set("file", paths.keys.join(name))
+            .set("file", file(index, name))
     };
-    CREDENTIALS.iter().map(credential).collect()
+    CREDENTIALS.iter().enumerate().map(credential).collect()
 }
 
-/// Free page reporting gives back to the host what the guest does not use.
+/// Free page reporting returns memory that the guest does not use to the host.
 fn entropy_and_memory() -> Vec<Switch> {
     vec![
         Switch::of("-device", "virtio-rng-pci"),
@@ -233,15 +233,15 @@ fn entropy_and_memory() -> Vec<Switch> {
     ]
 }
 
-/// The saved state is read when QMP says from where, and the VM is not let run before QMP says so.
+/// QEMU waits for QMP commands that restore the saved state and then resume the VM.
 fn restore(paths: &Paths) -> Vec<Switch> {
     match paths.root {
         RootDisk::Saved(_) => vec![Switch::plain("-incoming", "defer"), Switch::bare("-S")],
-        RootDisk::Image | RootDisk::ToSave(_) => Vec::new(),
+        RootDisk::Enlarged(_) | RootDisk::ToSave(_) => Vec::new(),
     }
 }
 
-/// seccomp, where QEMU has it. `spawn` may be denied: nothing here starts a helper program.
+/// seccomp, where QEMU supports it. `spawn` can be denied: no helper program is needed.
 fn sandbox(spec: &VmSpec) -> Vec<Switch> {
     match spec.os {
         Os::Linux => vec![

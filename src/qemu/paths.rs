@@ -1,71 +1,76 @@
-//! Where the parts of a VM are.
+//! The paths of a VM's artifacts, disks and keys.
 
 use std::path::PathBuf;
 
-/// Where the parts are, decided by the stages before. All absolute.
+/// The paths, decided by earlier stages. All absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     pub kernel: PathBuf,
+    pub initrd: Option<PathBuf>,
     pub rootfs: PathBuf,
     pub qemu: Program,
-    /// A folder on disk for the throw-away overlay.
+    /// A folder on disk for the temporary overlay.
     pub overlay_folder: PathBuf,
-    /// The disk that keeps the guest's /home (raw).
+    /// The disk with the guest's /home (raw).
     pub home: Option<PathBuf>,
     /// The disk with the drivers of physical GPUs (squashfs).
     pub gpu_pack: Option<PathBuf>,
     pub root: RootDisk,
-    /// A folder with a file for each of [`super::CREDENTIALS`].
+    /// The folder for what graphics drivers and the window keep between starts of this VM.
+    pub cache: PathBuf,
+    /// A folder with a file for each of [`crate::protocol::CREDENTIALS`], if QEMU gets them as files.
     pub keys: PathBuf,
 }
 
 impl Paths {
-    /// The same, each by another name.
+    /// Maps each path with `map`.
     ///
     /// # Errors
-    /// One has none.
-    pub fn named<E>(self, name: impl Fn(PathBuf) -> Result<PathBuf, E>) -> Result<Self, E> {
+    /// `map` fails for a path.
+    pub fn map_paths<E>(self, name: impl Fn(PathBuf) -> Result<PathBuf, E>) -> Result<Self, E> {
         let bundle = self.qemu.bundle.map(|bundle| -> Result<_, E> {
             Ok(Bundle { modules: name(bundle.modules)?, data: name(bundle.data)?, ..bundle })
         });
         Ok(Self {
             kernel: name(self.kernel)?,
+            initrd: self.initrd.map(&name).transpose()?,
             rootfs: name(self.rootfs)?,
             qemu: Program { path: name(self.qemu.path)?, bundle: bundle.transpose()? },
             overlay_folder: name(self.overlay_folder)?,
             home: self.home.map(&name).transpose()?,
             gpu_pack: self.gpu_pack.map(&name).transpose()?,
             root: self.root,
+            cache: name(self.cache)?,
             keys: name(self.keys)?,
         })
     }
 }
 
-/// What the guest's root disk is. `rootfs` is only ever read.
+/// The guest's root disk. `rootfs` is never written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootDisk {
-    /// `rootfs`, under an overlay that is thrown away.
-    Image,
-    /// An overlay ([`super::overlay::over`]) that is to be part of a checkpoint.
+    /// An overlay over `rootfs` that makes the disk larger ([`super::qcow2::header_over`]), under a temporary one.
+    Enlarged(PathBuf),
+    /// The same overlay, which becomes part of a checkpoint.
     ToSave(PathBuf),
-    /// That of a checkpoint, under an overlay that is thrown away.
+    /// The disk of a checkpoint, under a temporary overlay.
     Saved(PathBuf),
 }
 
-/// A qemu-system program and what it is told about its own files; an installed one knows them itself.
+/// A qemu-system program, and for a bundled one the folders of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     pub path: PathBuf,
     pub bundle: Option<Bundle>,
 }
 
-/// Folders of the relocatable bundle.
+/// The folders of the relocatable bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundle {
     /// `QEMU_MODULE_DIR`
     pub modules: PathBuf,
     /// `-L`
     pub data: PathBuf,
-    /// The first number of its version, if it tells one.
+    /// The first number of its version, if known.
     pub major: Option<u32>,
 }

@@ -43,7 +43,7 @@ impl Switch {
         self
     }
 
-    /// The switch as the arguments that it is.
+    /// The switch as arguments.
     pub fn arguments(self) -> impl Iterator<Item = OsString> {
         std::iter::once(self.name.into()).chain(self.value)
     }
@@ -86,9 +86,9 @@ mod tests {
     }
 
     proptest! {
-        /// What QEMU's own splitting gives back.
+        /// Splits a value as QEMU does.
         #[test]
-        fn any_value_survives_the_way_to_qemu(text in "[^\0]*") {
+        fn any_value_reaches_qemu_unchanged(text in "[^\0]*") {
             let value = value(Switch::options("-drive").set("file", &text));
             let read_back = value.strip_prefix("file=").unwrap().replace(",,", ",");
             prop_assert_eq!(read_back, text);

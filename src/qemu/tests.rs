@@ -1,8 +1,10 @@
+mod devices;
+
 use super::*;
-use crate::arch::Arch;
-use crate::host::{Availability, HostFacts, Rung};
-use crate::plan::tests::{host, spec};
-use crate::vfio::{Node, UsbDevice};
+use crate::host::pci::{Node, UsbDevice};
+use crate::host::{Availability, HostFacts};
+use crate::model::{Arch, Feature};
+use crate::testing::{host, spec};
 use std::ffi::OsStr;
 
 fn paths() -> Paths {
@@ -20,7 +22,9 @@ fn paths() -> Paths {
         overlay_folder: "/cache/overlays".into(),
         home: Some("/data/homes/default.img".into()),
         gpu_pack: None,
-        root: RootDisk::Image,
+        initrd: None,
+        root: RootDisk::Enlarged("/overlays/1/root".into()),
+        cache: "/state/vms/default/cache".into(),
         keys: "/state/vms/default/keys".into(),
     }
 }
@@ -30,12 +34,18 @@ fn channels(os: Os) -> Channels {
         Os::Windows => Channels {
             console: Channel::Pipe("vg-1-console".into()),
             control: Channel::Pipe("vg-1-control".into()),
+            network: None,
             agent: Agent::Loopback,
+            keys: KeySource::Files,
+            keyboard: None,
         },
         _ => Channels {
             console: Channel::Descriptor(3),
             control: Channel::Descriptor(4),
-            agent: Agent::Loopback,
+            network: Some(5),
+            agent: Agent::Socket,
+            keys: KeySource::Descriptors(6),
+            keyboard: Some(9),
         },
     }
 }
@@ -45,7 +55,7 @@ fn arguments(facts: &HostFacts, config: &str) -> Vec<String> {
     argv(&spec, &paths(), &channels(facts.os)).into_iter().map(|a| a.into_string().unwrap()).collect()
 }
 
-/// One argument a line: a change of one option is one changed line.
+/// One argument per line: a change of one option is one changed line.
 macro_rules! snapshot {
     ($name:literal, $facts:expr, $config:expr) => {
         insta::assert_snapshot!($name, arguments(&$facts, $config).join("\n"));
@@ -57,7 +67,7 @@ fn no_acceleration(os: Os) -> HostFacts {
 }
 
 fn no_gl(os: Os) -> HostFacts {
-    host(os).without(Rung::Gl, "no EGL")
+    host(os).disable(Feature::Gl, "no EGL")
 }
 
 #[test]
@@ -99,7 +109,7 @@ fn a_gpu_pack_is_a_disk_that_is_only_read_and_usb_devices_have_a_controller() {
 }
 
 #[test]
-fn a_start_from_a_checkpoint_differs_in_the_disk_and_in_what_it_waits_for() {
+fn a_start_from_a_checkpoint_differs_in_its_disk_and_waits_for_qmp() {
     let spec = spec(&no_acceleration(Os::Linux), "gl = \"off\"").unwrap();
     let words = |root| {
         let paths = Paths { root, ..paths() };
@@ -116,7 +126,7 @@ fn a_start_from_a_checkpoint_differs_in_the_disk_and_in_what_it_waits_for() {
     };
     assert_eq!(only_in(&boots, &restored), [disk("off", "/o/disk")]);
     assert_eq!(only_in(&restored, &boots), [&disk("on", "/c/disk"), "-incoming", "defer", "-S"]);
-    // Nothing of one VM's own is in what another may start from.
+    // A checkpoint contains nothing that belongs to one VM.
     for own in ["/data/homes", "/state/vms", "systemd.hostname", "fw_cfg"] {
         assert!(!boots.iter().any(|word| word.contains(own)), "{own}");
     }
@@ -165,19 +175,21 @@ fn windows_argv_for_each_accelerator_and_gpu_mode() {
 #[test]
 fn the_image_is_only_ever_opened_with_a_throw_away_overlay() {
     let mut odd = paths();
-    odd.rootfs = "/a,b/r.img".into();
+    odd.root = RootDisk::Enlarged("/a,b/root".into());
     let spec = spec(&host(Os::Linux), "").unwrap();
     let argv = argv(&spec, &odd, &channels(Os::Linux));
-    let drives: Vec<_> = argv.iter().filter(|a| a.to_str().unwrap().contains("r.img")).collect();
+    let drives: Vec<_> = argv.iter().filter(|a| a.to_str().unwrap().contains("id=root")).collect();
     let [drive] = drives[..] else { panic!("{drives:?}") };
     assert!(drive.to_str().unwrap().contains("snapshot=on"));
-    assert!(drive.to_str().unwrap().ends_with("file=/a,,b/r.img"));
+    assert!(drive.to_str().unwrap().ends_with("file=/a,,b/root"));
+    assert!(argv.iter().all(|word| !word.to_str().unwrap().contains("rootfs.img")));
 }
 
 #[test]
-fn nothing_listens_on_the_network_but_the_agents_port_on_the_loopback_interface() {
+fn nothing_listens_on_the_network_but_on_windows_the_agents_port_on_the_loopback_interface() {
     for os in [Os::Linux, Os::MacOs, Os::Windows] {
-        let argv = arguments(&host(os), "").join("\n").replace("hostfwd=tcp:127.0.0.1:0-:22", "");
+        let argv = arguments(&host(os), "").join("\n");
+        let argv = if os == Os::Windows { argv.replace("hostfwd=tcp:127.0.0.1:0-:22", "") } else { argv };
         for listener in ["hostfwd", "server=on", "-vnc", "-spice", "tcp:", "-gdb"] {
             assert!(!argv.contains(listener), "{os}: {listener}");
         }
@@ -185,20 +197,33 @@ fn nothing_listens_on_the_network_but_the_agents_port_on_the_loopback_interface(
 }
 
 #[test]
+fn qemu_has_no_network_of_its_own_but_on_windows_where_off_closes_it() {
+    for (os, config, user) in [
+        (Os::Linux, "net = \"open\"", false),
+        (Os::MacOs, "net = \"open\"", false),
+        (Os::Windows, "net = \"open\"", true),
+    ] {
+        let argv = arguments(&host(os), config).join("\n");
+        assert_eq!(argv.contains("\nuser,id=net"), user, "{os}: {argv}");
+        assert!(!argv.contains("restrict"), "{os}");
+    }
+    assert!(arguments(&host(Os::Windows), "net = \"off\"").join("\n").contains("restrict=on"));
+}
+
+#[test]
 fn with_vsock_nothing_listens_at_all() {
     let spec = spec(&host(Os::Linux), "").unwrap();
-    let channels = Channels { agent: Agent::Vsock { cid: 70_000 }, ..channels(Os::Linux) };
+    let channels = Channels { agent: Agent::Vsock { cid: 70_000 }, ..channels(Os::Windows) };
     let argv = argv(&spec, &paths(), &channels);
     let argv = argv.join(OsStr::new(" ")).into_string().unwrap();
     assert!(argv.contains("vhost-vsock-pci,guest-cid=70000") && !argv.contains("hostfwd"), "{argv}");
 }
 
 #[test]
-fn keys_are_handed_over_by_path_and_a_vm_without_a_home_has_no_disk_for_it() {
+fn keys_are_handed_over_by_descriptor_and_a_vm_without_a_home_has_no_disk_for_it() {
     let argv = arguments(&host(Os::Linux), "").join("\n");
-    assert!(argv.contains(
-        "name=opt/io.systemd.credentials/ghostly.host-key,file=/state/vms/default/keys/ghostly.host-key"
-    ));
+    assert!(argv.contains("name=opt/io.systemd.credentials/ghostly.host-key,file=/dev/fd/6"), "{argv}");
+    assert!(!argv.contains("/state/vms/default/keys"), "{argv}");
     let spec = spec(&host(Os::Linux), "").unwrap();
     let paths = Paths { home: None, ..paths() };
     let argv = super::argv(&spec, &paths, &channels(Os::Linux));
@@ -206,7 +231,7 @@ fn keys_are_handed_over_by_path_and_a_vm_without_a_home_has_no_disk_for_it() {
 }
 
 #[test]
-fn qemu_gets_what_a_window_needs_of_the_environment_and_no_secret() {
+fn qemus_environment_has_what_a_window_needs_and_no_secret() {
     let spec = spec(&host(Os::Linux), "display = \"sdl\"").unwrap();
     let vars = [
         ("DISPLAY", ":0"),
@@ -228,4 +253,33 @@ fn qemu_gets_what_a_window_needs_of_the_environment_and_no_secret() {
     assert_eq!(get("SDL_VIDEODRIVER"), once("x11"));
     assert_eq!(get("AWS_SECRET_ACCESS_KEY"), (None, None));
     assert_eq!(get("SSH_AUTH_SOCK"), (None, None));
+    assert_eq!(get("VIRTUALGHOST_KEYS"), once("9"));
+}
+
+/// Another guest may never report that it is ready, and other systems' QEMU has no library that keeps keys.
+#[test]
+fn keys_wait_for_a_guest_that_reports_when_it_is_ready_and_has_a_window() {
+    let keyboard = |os, config| super::channels(&spec(&host(os), config).unwrap(), 1).keyboard;
+    assert_eq!(keyboard(Os::Linux, ""), Some(9));
+    assert_eq!(keyboard(Os::Linux, "display = \"sdl\""), Some(9));
+    for (os, config) in [
+        (Os::Linux, "display = \"none\""),
+        (Os::Linux, "rootfs = \"/own.img\""),
+        (Os::MacOs, ""),
+        (Os::Windows, ""),
+    ] {
+        assert_eq!(keyboard(os, config), None, "{os:?} {config}");
+    }
+}
+
+#[test]
+fn the_time_zone_is_not_part_of_a_checkpoint_and_utc_needs_no_word() {
+    let linux = host(Os::Linux);
+    let line = |config: &str| kernel_cmdline::kernel_cmdline(&spec(&linux, config).unwrap());
+    assert!(!line("").contains("virtualghost.terminal"));
+    assert!(line("terminal = \"kitty -1\"").contains(" virtualghost.terminal=\"kitty -1\""));
+    assert!(line("accel = \"tcg\"\ngl = \"off\"").contains(" virtualghost.terminal=\"foot\""));
+    assert!(line("timezone = \"Asia/Tokyo\"").contains(" virtualghost.timezone=Asia/Tokyo"));
+    assert!(!line("timezone = \"UTC\"").contains("timezone"));
+    assert!(!line("gl = \"off\"\ntimezone = \"Asia/Tokyo\"").contains("timezone"));
 }

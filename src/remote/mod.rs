@@ -1,9 +1,12 @@
-//! The host's side of SSH: OpenSSH's own programs, which users know, told how to reach a VM. Connections go through
+//! The host's side of SSH: OpenSSH's own programs, which users know, with a configuration that reaches a VM. Connections go through
 //! `virtualghost proxy NAME`, which finds the VM's agent wherever it listens now.
 //!
 //! Nothing of the user's own SSH configuration takes part: the programs read only the file given with `-F`.
 
 pub mod config;
+pub mod copy;
+pub mod exec;
+pub mod install;
 pub mod proxy;
 
 #[cfg_attr(unix, path = "os/unix.rs")]
@@ -13,9 +16,12 @@ mod os;
 pub use os::hand_over;
 
 use crate::error::{Error, Kind, Result};
-use crate::units::VmName;
+use crate::model::units::VmName;
+use crate::sys::dirs::home_of_ssh;
+use crate::sys::printable::clean;
 use anyhow::anyhow;
 use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -25,45 +31,69 @@ pub fn alias(name: &VmName, root: bool) -> String {
 }
 
 /// # Errors
-/// OpenSSH's client is not installed.
+/// OpenSSH's client is not installed, or can't run for this user.
 pub fn check_client() -> Result<()> {
     let mut version = Command::new("ssh");
-    version.arg("-V").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    match version.status() {
-        Ok(status) if status.success() => Ok(()),
-        _ => Err(Error::new(Kind::Failed, "there is no OpenSSH client (`ssh`) on this machine")
+    version.arg("-V").stdin(Stdio::null()).stdout(Stdio::null());
+    match version.output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(broken_client(&output.stderr, home_of_ssh().is_some())),
+        Err(_) => Err(Error::new(Kind::Failed, "there is no OpenSSH client (`ssh`) on this machine")
             .hint(os::INSTALL_CLIENT)),
     }
 }
 
-/// `ssh` to a VM; what follows `--` is for the guest's shell, as with ssh itself.
-pub fn ssh(config: &Path, name: &VmName, root: bool, terminal: bool, command: &[OsString]) -> Command {
-    let mut ssh = Command::new("ssh");
-    ssh.arg("-F")
-        .arg(config)
-        .arg(if terminal { "-tt" } else { "-T" })
-        .arg("--")
-        .arg(alias(name, root))
-        .args(command);
-    ssh
+/// ssh starts for nobody whom the user database does not know, as in a container with a user of another machine.
+fn broken_client(messages: &[u8], has_entry: bool) -> Error {
+    if !has_entry {
+        return Error::new(
+            Kind::Failed,
+            "OpenSSH does not run for this user, who is not in the user database",
+        )
+        .hint(os::ADD_USER);
+    }
+    let message =
+        messages.trim_ascii().split(|&byte| byte == b'\n').next_back().map(clean).unwrap_or_default();
+    Error::new(Kind::Failed, format!("the OpenSSH client (`ssh`) does not run: {message}"))
+        .hint(os::INSTALL_CLIENT)
 }
 
-/// The words of a command as one line for the guest's shell, which makes the same words of it again.
-///
-/// # Errors
-/// A word holds a NUL.
-pub fn shell_line(words: &[OsString]) -> Result<OsString> {
-    let mut line = Vec::new();
-    for word in words {
-        let quoted = shlex::bytes::try_quote(word.as_encoded_bytes())
-            .map_err(|_| Error::bad_input("a word of the command holds a NUL byte"))?;
-        if !line.is_empty() {
-            line.push(b' ');
+/// Whether a session has a terminal in the guest. One has a price: it turns each line feed of the output into two
+/// characters, and has one stream where there were two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terminal {
+    None,
+    /// If there is one here too.
+    IfHere,
+    Forced,
+}
+
+impl Terminal {
+    /// As ssh(1) has it: for a shell, and for a command only if that is asked for, twice to force it.
+    pub fn wanted(count: u8, command: &[OsString]) -> Self {
+        match count {
+            0 if command.is_empty() && io::stdin().is_terminal() => Self::IfHere,
+            0 => Self::None,
+            1 => Self::IfHere,
+            _ => Self::Forced,
         }
-        line.extend_from_slice(&quoted);
     }
-    // SAFETY: the bytes are those of OsStrs with ASCII added around and between whole words.
-    Ok(unsafe { OsString::from_encoded_bytes_unchecked(line) })
+
+    fn flag(self) -> &'static str {
+        match self {
+            Self::None => "-T",
+            Self::IfHere => "-t",
+            Self::Forced => "-tt",
+        }
+    }
+}
+
+/// `ssh` to a VM; what follows `--` is for the guest's shell, as with ssh itself.
+pub fn ssh(config: &Path, name: &VmName, root: bool, terminal: Terminal, command: &[OsString]) -> Command {
+    let mut ssh = Command::new("ssh");
+    ssh.arg("-F").arg(config).args(["-S", "none"]).arg(terminal.flag());
+    ssh.arg("--").arg(alias(name, root)).args(command);
+    ssh
 }
 
 /// One end of a copy: a path of the host's, or NAME:PATH in a VM.
@@ -73,7 +103,7 @@ pub enum End<'a> {
     Guest(VmName, &'a OsStr),
 }
 
-/// As scp reads it: what has a colon before any slash is elsewhere.
+/// As scp(1) reads it: what has a colon before any slash is elsewhere.
 pub fn end(text: &OsStr) -> Result<End<'_>> {
     let bytes = text.as_encoded_bytes();
     let Some(colon) = bytes.iter().position(|b| matches!(b, b':' | b'/')).filter(|&at| bytes[at] == b':')
@@ -89,30 +119,9 @@ pub fn end(text: &OsStr) -> Result<End<'_>> {
     Ok(End::Guest(name, unsafe { OsStr::from_encoded_bytes_unchecked(&bytes[colon + 1..]) }))
 }
 
-/// `scp -r` between the ends, the last of which is where to. Through the host where both are VMs.
-pub fn scp(config: &Path, ends: &[End<'_>]) -> Command {
-    let mut scp = Command::new("scp");
-    scp.arg("-F").arg(config).args(["-r", "-p", "-3", "--"]);
-    for end in ends {
-        scp.arg(match end {
-            // Never read as a host's name: scp looks for a colon before a slash.
-            End::Host(path) if Path::new(path).is_relative() => Path::new(".").join(path).into_os_string(),
-            End::Host(path) => (*path).to_owned(),
-            End::Guest(name, path) => {
-                let mut text = OsString::from(alias(name, false));
-                text.push(":");
-                text.push(path);
-                text
-            }
-        });
-    }
-    scp
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn of(text: &str) -> End<'_> {
         end(OsStr::new(text)).unwrap()
@@ -129,21 +138,21 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_the_hosts_is_never_taken_for_another_host() {
-        let scp = scp(Path::new("/c"), &[of("./a:b"), of("-x"), of("web:y")]);
-        let args: Vec<_> = scp.get_args().skip(6).collect();
-        let here = |path| Path::new(".").join(path).into_os_string();
-        assert_eq!(args, [here("./a:b"), here("-x"), "vg-web:y".into()]);
-    }
-
-    proptest! {
-        /// What a POSIX shell makes of the line, by shlex's own reading of one.
-        #[test]
-        fn a_command_arrives_word_by_word(words in proptest::collection::vec("[^\0]{0,12}", 1..5)) {
-            let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
-            let line = shell_line(&words).unwrap().into_string().unwrap();
-            let read: Vec<OsString> = shlex::split(&line).unwrap().into_iter().map(OsString::from).collect();
-            prop_assert_eq!(read, words);
-        }
+    fn a_command_has_a_terminal_only_if_it_is_asked_for() {
+        let ssh = |count| {
+            let command = ["make".into()];
+            let ssh = ssh(
+                Path::new("/c"),
+                &"web".parse().unwrap(),
+                false,
+                Terminal::wanted(count, &command),
+                &command,
+            );
+            ssh.get_args().nth(4).unwrap().to_str().unwrap().to_owned()
+        };
+        assert_eq!([0, 1, 2, 3].map(ssh), ["-T", "-t", "-tt", "-tt"]);
     }
 }
+
+#[cfg(all(test, unix))]
+mod texts;

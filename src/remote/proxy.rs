@@ -1,10 +1,10 @@
 //! `virtualghost proxy NAME`: standard input and output, connected to the VM's agent. OpenSSH's ProxyCommand.
 
-use super::os::connect_vsock;
+use super::os::{connect_socket, connect_vsock};
 use crate::error::{Error, Kind, Result};
-use crate::instance::{self, AgentAddress};
-use crate::qemu::AGENT_PORT;
-use crate::units::VmName;
+use crate::instance::{self, AgentAddress, VmFiles};
+use crate::model::units::VmName;
+use crate::protocol::AGENT_PORT;
 use anyhow::Context;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -52,33 +52,34 @@ pub fn run(vms: &Path, name: &VmName) -> Result<()> {
     Ok(())
 }
 
-/// QEMU takes a connection before the guest listens, and cuts it later. So one counts when the agent has said its first
-/// words, which it does unasked (RFC 4253, section 4.2).
+/// QEMU takes a connection before the guest listens, and cuts it later. So one counts when the agent's greeting
+/// has arrived, which it sends first (RFC 4253, section 4.2).
 fn reach(vms: &Path, name: &VmName) -> Result<(Box<dyn Stream>, Vec<u8>)> {
     let until = Instant::now() + BOOT;
     loop {
         let vm = instance::find(vms, Some(name))?;
         if let Some(address) = vm.state.and_then(|state| state.channel) {
-            match greeted(address) {
+            match greeted(address, &vm.files) {
                 Ok(reached) => return Ok(reached),
                 Err(e) => tracing::debug!("{address} does not answer yet: {e}"),
             }
         }
         if Instant::now() > until {
             return Err(Error::new(Kind::Failed, format!("the agent in {name} does not answer"))
-                .hint(format!("see what the guest says: virtualghost logs {name}")));
+                .hint(format!("read the guest's log: virtualghost logs {name}")));
         }
         std::thread::sleep(Duration::from_millis(100));
     }
 }
 
-fn greeted(address: AgentAddress) -> io::Result<(Box<dyn Stream>, Vec<u8>)> {
+fn greeted(address: AgentAddress, files: &VmFiles) -> io::Result<(Box<dyn Stream>, Vec<u8>)> {
     let mut stream: Box<dyn Stream> = match address {
         AgentAddress::Port(port) => {
             let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
             stream.set_nodelay(true)?;
             Box::new(stream)
         }
+        AgentAddress::Socket => connect_socket(&files.agent_socket_path())?,
         AgentAddress::Vsock(cid) => connect_vsock(cid, AGENT_PORT.into())?,
     };
     stream.wait_at_most(Some(ANSWER))?;

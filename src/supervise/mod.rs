@@ -1,117 +1,126 @@
-//! A VM's life, from QEMU's start to its end: the only place that owns a child process. Knows what QEMU
-//! and the guest say and how both are ended; must not know how the command line was decided.
+//! Runs QEMU from start to end: the only module that owns its process. Knows what QEMU and the guest send and how both are
+//! stopped; must not know how the command line was decided, or what is displayed.
 //!
 //! ```text
-//!            ┌────────────── this thread ──────────────┐
-//!  Signals ─►│                                         │─► Status (stage, seconds)
-//!            │ Event ─► machine::Machine ─► Action     │
-//!            │                              (QMP, kill)│
-//!            └──▲──────────────────────────────────┬───┘
-//!               │ one bounded channel              │ QMP on standard input
-//!  readers: QMP (standard output), console,   ┌────▼────┐
-//!  control, standard error, a thread each  ◄──│  QEMU   │
-//!                                             └─────────┘
+//!             ┌───────────── this thread ─────────────┐
+//! StopHandle ►│                                       │► VmEvent, one at a time, then the End
+//!             │ Event ─► StateMachine ─► Action       │
+//!             │                         (QMP, kill)   │
+//!             └──▲──────────────────────────────┬─────┘
+//!                │ one bounded channel          │ QMP on standard input
+//!  readers: QMP (standard output), console, ┌───▼────┐
+//!  control, standard error, a thread each ◄─│  QEMU  │
+//!                                           └────────┘
 //! ```
 //!
-//! The readers drain whatever comes, keep the last lines and send only what decides something, so a guest
-//! that floods its console neither blocks nor grows anything. The state machine is drawn in [`machine`].
+//! The readers read everything, keep the last lines and send only the events that the state machine needs, so a guest that
+//! floods its console neither blocks the launcher nor uses up its memory. The state machine is drawn in [`state_machine`].
 //!
-//! QEMU never outlives the launcher: [`run`] kills and reaps it on every way out, a panic included, and
-//! the OS does if the launcher itself is killed (`os/`).
+//! QEMU never outlives the launcher: dropping [`Vm`] kills and reaps it, also in a panic, and the operating system kills it
+//! if the launcher itself is killed ([`crate::sys::process`]).
 
-mod checkpoint;
-mod child;
-mod clock;
+mod checkpoint_outcome;
+mod classify;
 mod control;
-mod failure;
-mod lines;
-mod machine;
+mod event;
+mod guest_clock;
 mod outcome;
-mod qmp;
+mod process;
 mod readers;
-mod signals;
-mod status;
+mod sanitize;
+mod scope;
+mod state_machine;
+mod stop_steps;
+mod suspend_clock;
+mod to_guest;
 
-#[cfg_attr(target_os = "linux", path = "os/linux.rs")]
-#[cfg_attr(target_os = "macos", path = "os/macos.rs")]
+#[cfg_attr(unix, path = "os/unix.rs")]
 #[cfg_attr(windows, path = "os/windows.rs")]
 mod os;
-#[cfg(unix)]
-#[path = "os/unix.rs"]
-mod unix;
 
-/// What the fuzz targets reach besides.
+/// What the fuzz targets need in addition.
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    pub use super::control::{LINE_BYTES as CONTROL_LINE_BYTES, Report, parse as parse_report};
-    pub use super::lines::{Lines, Tail, clean};
-    pub use super::machine::{Action, Event, Machine};
-    pub use super::qmp::{LINE_BYTES as QMP_LINE_BYTES, Message, parse as parse_message};
+    pub use super::control::{LINE_BYTES as CONTROL_LINE_BYTES, parse as parse_event};
+    pub use super::sanitize::{Lines, Tail};
+    pub use super::state_machine::{Action, Event, StateMachine};
+    pub use crate::qemu::qmp::{LINE_BYTES as QMP_LINE_BYTES, Message, parse as parse_message};
+    pub use crate::sys::printable::clean;
 }
 
-pub use checkpoint::{Checkpoint, From};
-pub use control::{Entry, HomeDisk};
-pub use failure::{Failure, Rungs};
-pub use os::guard;
-pub use signals::Signals;
-pub use status::{Status, for_stderr};
-
-use crate::fault::{self, Point};
+use crate::checkpoint::CheckpointPlan;
+use crate::failpoints::{self, FailPoint};
+use crate::jail::JailPolicy;
+use crate::model::{Feature, Scope};
+use crate::net::CardEnd;
 use crate::qemu::Channels;
+use crate::qemu::qmp::{Command, Step};
+use crate::sys::process::Exit;
+use crate::sys::signals::WakerGuard;
+use crate::sys::{FileLock, StopHandle};
 use anyhow::{Context, Result};
-use child::Child;
-use clock::Clock;
-use machine::{Action, Event, Machine};
-use qmp::{Command, Step};
+pub use event::{End, Stage, StopCause, Tails, VmEvent};
+use guest_clock::GuestClock;
+use process::Child;
 use readers::Readers;
+use state_machine::{Action, Event, StateMachine};
+use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fmt;
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
+use suspend_clock::SuspendClock;
 
-/// A QEMU to start.
+/// How to start QEMU.
 #[derive(Debug, Clone)]
 pub struct Launch {
     pub program: PathBuf,
     /// QMP on standard input and output, `channels` for the rest.
     pub args: Vec<OsString>,
-    /// All of QEMU's environment.
+    /// QEMU's whole environment.
     pub environment: Vec<(OsString, OsString)>,
+    /// What it can open; None: whatever the user can.
+    pub jail: Option<JailPolicy>,
+    /// Its control group, if it gets one of its own.
+    pub scope: Option<Scope>,
     /// A lock that QEMU holds too (Unix): it ends with the last of its holders, so no other QEMU has the VM's disk
     /// before this one is gone, even if the launcher is killed.
-    pub lock: Option<Arc<File>>,
-    /// What `args` say of the console and the control port.
+    pub lock: Option<Arc<FileLock>>,
+    /// The console and the control port as `args` has them.
     pub channels: Channels,
-    /// Where the guest's console and QEMU's standard error are appended to, up to 16 MiB each; if anywhere.
+    /// The end of the cable that QEMU's network card gets, if it has a peer (Unix).
+    pub card: Option<Arc<CardEnd>>,
+    /// The guest's credentials, for the descriptors in `channels`.
+    pub keys: Vec<String>,
+    /// The files to which the guest's console and QEMU's standard error are appended, up to 16 MiB each.
     pub console_log: Option<PathBuf>,
     pub qemu_log: Option<PathBuf>,
-    pub rungs: Rungs,
-    /// The guest is one that tells when its session is ready.
-    pub tells_session: bool,
-    /// What is done where the guest waits to be somebody's, if it does.
-    pub checkpoint: Option<Checkpoint>,
+    /// The features in use. Each can fail and has a fallback.
+    pub features: Vec<Feature>,
+    /// Whether the guest reports when its session is ready.
+    pub reports_session: bool,
+    /// What to do when the guest waits for its identity, if it does.
+    pub checkpoint: Option<CheckpointPlan>,
     pub limits: Limits,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// From the start to QEMU's answer and the console's first byte.
-    pub life: Duration,
-    /// From the start to the session.
+    /// From the start to QEMU's first reply and the console's first byte.
+    pub boot: Duration,
+    /// From the start to a ready session.
     pub ready: Duration,
     /// From the press of the power button to the guest's power-off.
     pub poweroff: Duration,
-    /// From the quit command to QEMU's end; then it is killed.
+    /// From the quit command to QEMU's exit; then it is killed.
     pub quit: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            life: Duration::from_secs(30),
+            boot: Duration::from_secs(30),
             ready: Duration::from_secs(300),
             poweroff: Duration::from_secs(30),
             quit: Duration::from_secs(3),
@@ -119,164 +128,136 @@ impl Default for Limits {
     }
 }
 
-/// How far a launch is. A stage that a guest does not show (another init's) is skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    Qemu,
-    /// The console has its first byte.
-    Kernel,
-    /// systemd has said its welcome.
-    Services,
-    /// The shell in the terminal has drawn its prompt.
-    Ready,
-}
-
-/// How a VM ended. In each case QEMU is gone and reaped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// The guest powered itself off; with the status of the terminal's shell, if it told one.
-    PoweredOff {
-        session_status: Option<i32>,
-    },
-    /// Stopped on request; `clean` if the guest powered off by itself within the limit.
-    Stopped {
-        by: StopCause,
-        clean: bool,
-    },
-    /// Saved at its checkpoint, as it was to be.
-    Saved,
-    /// Something that the launch can do without does not work here: start again without it.
-    RungFailed {
-        failure: Failure,
-        because: String,
-        tails: Tails,
-    },
-    Died {
-        reason: String,
-        tails: Tails,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopCause {
-    /// Ctrl-C, SIGTERM or SIGHUP.
-    Signal,
-    WindowClosed,
-}
-
-/// The last lines, without control characters.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tails {
-    pub console: Vec<String>,
-    /// QEMU's standard error.
-    pub qemu: Vec<String>,
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exit {
-    Status(i32),
-    Signal(i32),
-}
-
-impl Exit {
-    /// By a fault of its own, and by nobody's wish.
-    fn is_crash(self) -> bool {
-        matches!(self, Self::Signal(signal) if os::is_crash(signal))
-    }
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => write!(f, "ended with status {status}"),
-            Self::Signal(signal) => write!(f, "was ended by {}", os::signal_name(*signal)),
-        }
-    }
-}
-
-/// Between two looks at the child and the clock: while a stage's seconds are shown, later, and once QEMU
-/// has hung up, which it does at its very end.
+/// How often the process and the clock are checked: while the user sees the seconds of a stage, later, and after QEMU has
+/// closed QMP, which it does just before it exits.
 const TICK_BOOTING: Duration = Duration::from_millis(200);
 const TICK_READY: Duration = Duration::from_secs(1);
 const TICK_ENDING: Duration = Duration::from_millis(5);
 
-/// How long what QEMU still said is waited for after its end.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long to wait for the rest of QEMU's output after its exit.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
-/// Starts QEMU and sees to it until it has ended. A request to stop that arrived before counts.
-///
-/// # Errors
-/// QEMU can't be started, or a log not be written.
-pub fn run(launch: &Launch, status: &mut dyn Status, signals: &Signals) -> Result<End> {
-    let started = Instant::now();
-    status.stage(Stage::Qemu, Duration::ZERO);
-    fault::point(Point::BeforeSpawn);
-    let (child, streams) = Child::spawn(launch)?;
-    fault::point(Point::AfterSpawn);
-    let (readers, events, waker) = Readers::start(streams, launch)?;
-    let awake = signals.wake(move || waker.wake()).context("can't listen for Ctrl-C")?;
-    let machine =
-        Machine::new(launch.limits, launch.rungs, launch.tells_session, launch.checkpoint.clone(), started);
-    let mut supervision = Supervision {
-        machine,
-        child,
-        status,
-        signals,
-        heard: 0,
-        qmp_open: true,
-        started,
-        clock: Clock::start(started),
-    };
-    let exit = supervision.until_exit(&events)?;
-    fault::point(Point::AfterExit);
-    drop(awake);
-    supervision.drain(&events);
-    Ok(supervision.machine.end(exit, readers.tails()))
-}
-
-struct Supervision<'a> {
-    machine: Machine,
+/// A running QEMU. It is killed when the thread that started it ends.
+pub struct Vm<'a> {
+    machine: StateMachine,
     child: Child,
-    status: &'a mut dyn Status,
-    signals: &'a Signals,
-    /// How many of the signals the machine has been told.
-    heard: u32,
+    readers: Readers,
+    events: Receiver<Event>,
+    stop: &'a StopHandle,
+    /// None once QEMU has exited, so that the channel of events closes.
+    waker: Option<WakerGuard>,
+    /// How many of the requests to stop the state machine has handled.
+    handled: u32,
     qmp_open: bool,
     started: Instant,
-    clock: Clock,
+    clock: SuspendClock,
+    guest_clock: GuestClock,
+    /// Events that are not returned yet.
+    pending: VecDeque<VmEvent>,
+    exit: Option<Exit>,
+    /// Hit once the caller has handled the last event.
+    failpoint: Option<FailPoint>,
 }
 
-impl Supervision<'_> {
-    fn until_exit(&mut self, events: &Receiver<Event>) -> Result<Exit> {
-        loop {
-            while self.heard < self.signals.received() {
-                self.heard += 1;
-                self.on(Event::StopAsked);
-            }
-            if let Some(exit) = self.child.try_wait()? {
-                return Ok(exit);
-            }
-            match events.recv_timeout(self.patience()) {
-                Ok(event) => self.on(event),
-                Err(RecvTimeoutError::Timeout) => (),
-                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK_ENDING),
-            }
-            self.status.tick(self.started.elapsed());
-            self.on(Event::Tick);
-        }
+impl<'a> Vm<'a> {
+    /// Starts QEMU. A stop request that arrived before is handled, too.
+    ///
+    /// # Errors
+    /// QEMU can't be started, or a log can't be written.
+    pub fn start(launch: &Launch, stop: &'a StopHandle) -> Result<Self> {
+        let started = Instant::now();
+        failpoints::hit(FailPoint::BeforeSpawn);
+        let (child, streams) = Child::spawn(launch)?;
+        launch.scope.into_iter().for_each(|scope| scope.move_into(child.id()));
+        failpoints::hit(FailPoint::AfterSpawn);
+        let (readers, events, waker) = Readers::start(streams, launch)?;
+        let waker = stop.wake(move || waker.wake()).context("can't handle Ctrl-C")?;
+        let machine = StateMachine::new(
+            launch.limits,
+            launch.features.clone(),
+            launch.reports_session,
+            launch.checkpoint.clone(),
+            started,
+        );
+        Ok(Self {
+            machine,
+            child,
+            readers,
+            events,
+            stop,
+            waker: Some(waker),
+            handled: 0,
+            qmp_open: true,
+            started,
+            clock: SuspendClock::start(started),
+            guest_clock: GuestClock::new(started, SystemTime::now()),
+            pending: VecDeque::from([VmEvent::Stage { stage: Stage::Qemu, elapsed: Duration::ZERO }]),
+            exit: None,
+            failpoint: None,
+        })
     }
 
-    /// The readers may be behind the process: what QEMU said last explains its end.
-    fn drain(&mut self, events: &Receiver<Event>) {
-        let until = Instant::now() + LAST_WORDS;
-        while let Ok(event) = events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+    /// Waits for the next event; None once QEMU has exited.
+    ///
+    /// # Errors
+    /// QEMU can't be waited for.
+    pub fn next_event(&mut self) -> Result<Option<VmEvent>> {
+        self.failpoint.take().into_iter().for_each(failpoints::hit);
+        if self.pending.is_empty() && self.exit.is_none() {
+            self.advance()?;
+        }
+        let event = self.pending.pop_front();
+        self.failpoint = event.as_ref().and_then(failpoint_at);
+        Ok(event)
+    }
+
+    /// Lets a VM run again that a full disk has paused.
+    pub fn resume(&mut self) {
+        self.on(Event::ResumeRequested);
+    }
+
+    /// How it ended. Call it when [`Self::next_event`] has returned None.
+    pub fn end(self) -> End {
+        let exit = self.exit.expect("QEMU has exited");
+        self.machine.end(exit, self.readers.tails())
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        while self.handled < self.stop.requests() {
+            self.handled += 1;
+            self.on(Event::StopRequested);
+        }
+        if self.stop.is_forced() {
+            self.on(Event::StopForced);
+        }
+        if let Some(exit) = self.child.try_wait()? {
+            failpoints::hit(FailPoint::AfterExit);
+            self.exit = Some(exit);
+            self.waker = None;
+            self.drain();
+            return Ok(());
+        }
+        let tick = self.tick();
+        match self.events.recv_timeout(tick) {
+            Ok(event) => self.on(event),
+            Err(RecvTimeoutError::Timeout) => (),
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK_ENDING),
+        }
+        self.on(Event::Tick);
+        self.look_at_guest_clock();
+        self.pending.push_back(VmEvent::Tick(self.started.elapsed()));
+        Ok(())
+    }
+
+    /// Handles what is still in the pipes: QEMU's last output explains its exit.
+    fn drain(&mut self) {
+        let until = Instant::now() + LAST_OUTPUT;
+        while let Ok(event) = self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
             self.on(event);
         }
-        self.status.done();
     }
 
-    fn patience(&mut self) -> Duration {
+    fn tick(&mut self) -> Duration {
         let tick = match self.machine.stage() {
             _ if !self.qmp_open => TICK_ENDING,
             Stage::Ready => TICK_READY,
@@ -293,39 +274,48 @@ impl Supervision<'_> {
         if event != Event::Tick {
             tracing::debug!("{event:?}");
         }
+        self.note_for_guest_clock(&event);
         let was_ending = self.machine.is_ending();
         let actions = self.machine.on(event, self.clock.now());
         if self.machine.is_ending() && !was_ending {
-            self.status.ending();
+            self.pending.push_back(VmEvent::Stopping);
         }
         for action in actions {
             tracing::debug!("{action:?}");
-            let after = fault_after(&action);
+            let failpoint = failpoint_after(&action);
             match action {
                 Action::Send(command) => self.child.send(command),
-                Action::Terminate => self.child.terminate(),
                 Action::Kill => self.child.kill(),
-                Action::Stage(stage) => self.status.stage(stage, self.started.elapsed()),
-                Action::Reachable(port) => self.status.reachable(port),
-                Action::TerminalSize { columns, rows } => self.status.terminal_size(columns, rows),
-                Action::Say(sentence) => self.status.say(&sentence),
-                Action::Saved => self.status.saved(),
-                Action::Enter(entry) => self.child.tell(&entry.line(SystemTime::now())),
+                Action::ReleaseKeys => self.child.release_keys(),
+                Action::SendIdentity(identity) => self.send_identity(identity),
+                Action::Emit(event) => self.pending.push_back(event),
+                Action::Reach(stage) => {
+                    self.pending.push_back(VmEvent::Stage { stage, elapsed: self.started.elapsed() });
+                }
             }
-            after.into_iter().for_each(fault::point);
+            failpoint.into_iter().for_each(failpoints::hit);
         }
     }
 }
 
-fn fault_after(action: &Action) -> Option<Point> {
+fn failpoint_after(action: &Action) -> Option<FailPoint> {
     Some(match action {
-        Action::Send(Command::Powerdown) => Point::PowerButton,
-        Action::Send(Command::Quit) => Point::QuitSent,
-        Action::Send(Command::Step(Step::Save, _)) => Point::Saving,
-        Action::Enter(_) => Point::Entered,
-        Action::Stage(Stage::Kernel) => Point::Kernel,
-        Action::Stage(Stage::Services) => Point::Services,
-        Action::Stage(Stage::Ready) => Point::Ready,
+        Action::Send(Command::Powerdown) => FailPoint::PowerButton,
+        Action::Send(Command::Quit) => FailPoint::QuitSent,
+        Action::Send(Command::Step(Step::Save, _)) => FailPoint::Saving,
+        Action::SendIdentity(_) => FailPoint::Entered,
         _ => return None,
     })
 }
+
+fn failpoint_at(event: &VmEvent) -> Option<FailPoint> {
+    Some(match event {
+        VmEvent::Stage { stage: Stage::Kernel, .. } => FailPoint::Kernel,
+        VmEvent::Stage { stage: Stage::Services, .. } => FailPoint::Services,
+        VmEvent::Stage { stage: Stage::Ready, .. } => FailPoint::Ready,
+        _ => return None,
+    })
+}
+
+#[cfg(all(test, unix))]
+mod texts;

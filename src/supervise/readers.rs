@@ -1,11 +1,12 @@
-//! A thread for each stream of QEMU's. It drains the stream to its end, keeps and logs the last of it, and
-//! sends on only what decides something.
+//! A thread for each of QEMU's streams. It reads the stream to its end, logs it, keeps the last lines, and sends only
+//! those events that the state machine needs.
 
-use super::child::Streams;
-use super::control::{self, Report};
-use super::lines::{Lines, Tail};
-use super::machine::Event;
-use super::{Launch, Tails, qmp};
+use super::process::Streams;
+use super::sanitize::{Lines, Tail};
+use super::state_machine::Event;
+use super::{Launch, Tails, control};
+use crate::protocol::GuestEvent;
+use crate::qemu::qmp;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -17,22 +18,22 @@ use std::thread;
 /// Events that may wait; a QEMU that sends more is slowed down.
 const WAITING: usize = 64;
 
-/// systemd's first words; the name after it is coloured.
+/// systemd's welcome line; the name after these words is coloured.
 const WELCOME: &[u8] = b"Welcome to ";
 
-/// How many messages of the guest's reach the log.
+/// How many of the guest's messages are logged.
 const GUEST_MESSAGES: usize = 1000;
 
-/// And how many the terminal that the launcher was started in.
+/// And how many are printed on the launcher's terminal.
 const GUEST_NOTICES: usize = 5;
 
-/// What was read, for when it is over.
+/// The last lines of each stream, for the report at the end.
 pub struct Readers {
     console: Arc<Mutex<Tail>>,
     qemu: Arc<Mutex<Tail>>,
 }
 
-/// Wakes whoever waits for an event; if that many wait already, nobody sleeps.
+/// Wakes the thread that waits for an event. If the channel is full, it is awake already.
 pub struct Waker(SyncSender<Event>);
 
 impl Waker {
@@ -42,7 +43,7 @@ impl Waker {
 }
 
 impl Readers {
-    /// The channel hangs up when every stream has ended and the waker is gone.
+    /// The channel closes when every stream has ended and the waker is dropped.
     pub fn start(streams: Streams, launch: &Launch) -> Result<(Self, Receiver<Event>, Waker)> {
         let (events, receiver) = sync_channel(WAITING);
         let readers = Self { console: Arc::default(), qemu: Arc::default() };
@@ -69,7 +70,7 @@ fn spawn(name: &str, reader: impl FnOnce() + Send + 'static) -> Result<()> {
     Ok(())
 }
 
-/// Reads to the end. A stream that breaks has ended.
+/// Reads to the end. A read error counts as the end.
 fn drain(mut stream: impl Read, mut each: impl FnMut(&[u8])) {
     let mut buffer = [0; 8192];
     loop {
@@ -77,7 +78,7 @@ fn drain(mut stream: impl Read, mut each: impl FnMut(&[u8])) {
             Ok(0) => return,
             Ok(n) => each(&buffer[..n]),
             Err(e) if e.kind() == ErrorKind::Interrupted => (),
-            Err(e) => return tracing::debug!("a channel of QEMU's broke: {e}"),
+            Err(e) => return tracing::debug!("reading one of QEMU's channels failed: {e}"),
         }
     }
 }
@@ -124,25 +125,25 @@ fn read_control(stream: impl Read, events: SyncSender<Event>) -> impl FnOnce() {
         let (mut messages, mut notices) = (0, 0);
         drain(stream, |bytes| {
             lines.push(bytes, |line| match control::parse(line) {
-                Some(Report::Notice { message }) if notices < GUEST_NOTICES => {
+                Some(GuestEvent::Notice { message }) if notices < GUEST_NOTICES => {
                     notices += 1;
-                    let _ = events.send(Event::Control(Report::Notice { message }));
+                    let _ = events.send(Event::Guest(GuestEvent::Notice { message }));
                 }
-                Some(Report::Notice { .. }) => {}
-                Some(Report::Log { message }) => {
+                Some(GuestEvent::Notice { .. }) => {}
+                Some(GuestEvent::Log { message }) => {
                     messages += 1;
                     if messages <= GUEST_MESSAGES {
                         tracing::info!("guest: {message}");
                     }
                 }
-                Some(report) => drop(events.send(Event::Control(report))),
-                None => tracing::debug!("the guest sent a line that says nothing"),
+                Some(report) => drop(events.send(Event::Guest(report))),
+                None => tracing::debug!("ignored a line from the guest that is no message"),
             });
         });
     }
 }
 
-/// Sends nothing, but as long as it holds `events` there may be more to read.
+/// Sends nothing. It keeps `events` so that the channel stays open while there may be more to read.
 fn read_stderr(
     stream: impl Read,
     mut log: Log,
@@ -158,30 +159,30 @@ fn read_stderr(
     }
 }
 
-/// A file that grows to a limit. What can't be written is lost: a full disk is no reason to end a VM.
+/// A file that grows up to a limit. Failed writes are ignored: a full disk must not stop a VM.
 struct Log {
     file: Option<File>,
-    room: u64,
+    bytes_left: u64,
 }
 
 impl Log {
     const MAX_BYTES: u64 = 16 << 20;
 
-    /// Without a path nothing is kept.
+    /// Without a path, nothing is written.
     fn open(path: Option<&Path>) -> Result<Self> {
-        let Some(path) = path else { return Ok(Self { file: None, room: 0 }) };
+        let Some(path) = path else { return Ok(Self { file: None, bytes_left: 0 }) };
         let cannot = || format!("can't write {}", path.display());
         let file = File::options().create(true).append(true).open(path).with_context(cannot)?;
         let length = file.metadata().with_context(cannot)?.len();
-        Ok(Self { file: Some(file), room: Self::MAX_BYTES.saturating_sub(length) })
+        Ok(Self { file: Some(file), bytes_left: Self::MAX_BYTES.saturating_sub(length) })
     }
 
     fn append(&mut self, bytes: &[u8]) {
-        let fits = bytes.len().min(usize::try_from(self.room).unwrap_or(usize::MAX));
+        let fits = bytes.len().min(usize::try_from(self.bytes_left).unwrap_or(usize::MAX));
         if let Some(file) = self.file.as_mut().filter(|_| fits > 0)
             && file.write_all(&bytes[..fits]).is_ok()
         {
-            self.room -= fits as u64;
+            self.bytes_left -= fits as u64;
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What was taken from the host and how it was before, on disk before the first write: one JSON file for each GPU in
-//! /var/lib/virtualghost/gpu, which only root can write, as only root can bind. (A journal of the user's own would let
-//! that user tell root what to bind.)
+//! The bound devices and their former drivers, on disk before the first write: one JSON file for each GPU in
+//! /var/lib/virtualghost/gpu, which only root can write, as only root can bind. (With a journal that the user can write,
+//! the user could make root bind anything.)
 
-use super::Device;
-use super::sysfs::Root;
-use crate::instance::process_started;
-use crate::units::PciAddress;
+use crate::host::pci::sysfs::Root;
+use crate::model::BoundDevice;
+use crate::model::units::PciAddress;
+use crate::sys::{FileLock, ProcessId};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, Permissions};
@@ -16,49 +16,31 @@ use std::path::PathBuf;
 const FOLDER: &str = "var/lib/virtualghost/gpu";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct JournalEntry {
     pub gpu: PciAddress,
-    /// The kernel's number of this boot: another one has bound everything anew.
+    /// The kernel's id of this boot: after another boot nothing is bound.
     pub boot_id: String,
-    /// The process that gives it back.
-    pub holder: Holder,
-    /// Bound by hand: stays until it is given back by hand.
+    /// The process that returns it.
+    pub holder: ProcessId,
+    /// Bound by hand: stays bound until it is released by hand.
     pub kept: bool,
     /// In the order in which they were bound.
-    pub devices: Vec<Device>,
+    pub devices: Vec<BoundDevice>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    pub pid: u32,
-    /// With it, a process id that is used again is not taken for the holder.
-    pub started: u64,
-}
-
-impl Holder {
-    pub fn this_process() -> Self {
-        let pid = std::process::id();
-        Self { pid, started: process_started(pid).unwrap_or_default() }
-    }
-
-    pub fn is_alive(self) -> bool {
-        process_started(self.pid) == Some(self.started)
-    }
-}
-
-/// Whether somebody still has to act on an entry.
+/// Whether a GPU still has to be returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// The machine has booted since: every device is with its own driver again.
+    /// The machine has booted since: every device has its own driver again.
     Past,
-    /// Its holder lives.
+    /// Its holder is alive.
     Held,
     Kept,
-    /// Its holder died before it gave the GPU back.
+    /// Its holder died before it returned the GPU.
     Orphaned,
 }
 
-impl Entry {
+impl JournalEntry {
     pub fn standing(&self, boot_id: &str) -> Standing {
         if self.boot_id != boot_id {
             Standing::Past
@@ -88,10 +70,10 @@ impl Journal {
         self.0.text("proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
     }
 
-    /// Every entry that can be read; a file that a crash cut short is none, as nothing was written to sysfs yet.
-    pub fn entries(&self) -> Vec<Entry> {
+    /// Every entry that can be read. A file that a crash cut short is ignored: nothing was written to sysfs yet.
+    pub fn entries(&self) -> Vec<JournalEntry> {
         let files = fs::read_dir(self.0.path(FOLDER)).into_iter().flatten().flatten();
-        let mut entries: Vec<Entry> = files
+        let mut entries: Vec<JournalEntry> = files
             .filter(|file| file.path().extension().is_some_and(|extension| extension == "json"))
             .filter_map(|file| serde_json::from_slice(&fs::read(file.path()).ok()?).ok())
             .collect();
@@ -100,12 +82,12 @@ impl Journal {
     }
 
     /// Returns when it is on the disk.
-    pub fn save(&self, entry: &Entry) -> Result<()> {
+    pub fn save(&self, entry: &JournalEntry) -> Result<()> {
         let (path, new) = (self.path(entry.gpu), self.path(entry.gpu).with_extension("new"));
         let cannot = || format!("can't write {}", path.display());
         self.make_folder().with_context(cannot)?;
         let mut file = File::create(&new).with_context(cannot)?;
-        // Everybody may read what waits to be given back.
+        // Every user may read which GPUs have to be returned.
         file.set_permissions(Permissions::from_mode(0o644)).with_context(cannot)?;
         file.write_all(&serde_json::to_vec_pretty(entry)?).with_context(cannot)?;
         file.sync_all().with_context(cannot)?;
@@ -125,13 +107,9 @@ impl Journal {
     }
 
     /// Held while drivers change: one at a time.
-    pub fn lock(&self) -> Result<File> {
+    pub fn lock(&self) -> Result<FileLock> {
         let path = self.0.path(FOLDER).join("lock");
-        let locked = self.make_folder().and_then(|()| {
-            let file = File::options().write(true).create(true).truncate(false).open(&path)?;
-            file.lock()?;
-            Ok(file)
-        });
+        let locked = self.make_folder().and_then(|()| FileLock::exclusive(&path));
         locked.with_context(|| format!("can't lock {}", path.display()))
     }
 

@@ -174,7 +174,7 @@ fn a_background_command_outlives_its_session_and_one_that_holds_the_output_holds
     assert_eq!(server.stdout("(sleep 1; echo late) & echo soon"), "soon\nlate\n");
 }
 
-/// What the control port tells, for whoever asks.
+/// What the control port reports, for every user of the guest.
 #[test]
 fn how_the_session_fares_is_a_subsystem() {
     let server = Server::start();

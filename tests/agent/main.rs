@@ -12,3 +12,4 @@ mod limits;
 mod listen;
 mod support;
 mod terminal;
+mod texts;

@@ -57,7 +57,7 @@ impl Server {
         let seen = panicked.clone();
         std::thread::spawn(move || {
             for line in log.lines().map_while(Result::ok) {
-                // One that a connection causes ends that connection only, so nothing else tells of it.
+                // One that a connection causes ends that connection only, so nothing else reports it.
                 seen.fetch_or(line.contains("panicked at"), Ordering::Relaxed);
                 eprintln!("{line}");
             }
@@ -95,7 +95,7 @@ impl Server {
         self.folder.path().join(name)
     }
 
-    /// `ssh`, `scp` or `sftp`, told about the host `vm`.
+    /// `ssh`, `scp` or `sftp`, configured for the host `vm`.
     pub fn client(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.arg("-F").arg(self.path("config")).stdin(Stdio::null());

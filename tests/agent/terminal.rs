@@ -24,10 +24,14 @@ struct Window {
 
 impl Window {
     fn open(server: &Server, options: &[&str], line: &str) -> Self {
+        Self::of_terminal("vt100", server, options, line)
+    }
+
+    fn of_terminal(term: &str, server: &Server, options: &[&str], line: &str) -> Self {
         let pty = openpty(&size(24, 80), None).unwrap();
         let slave = File::from(pty.slave);
         let mut ssh = server.client("ssh");
-        ssh.arg("-t").args(options).args(["vm", line]).env("TERM", "xterm-ghostty");
+        ssh.arg("-t").args(options).args(["vm", line]).env("TERM", term);
         ssh.stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap()).stderr(slave);
         // SAFETY: two system calls between fork and exec.
         unsafe {
@@ -100,16 +104,26 @@ fn a_terminal_is_the_controlling_one_of_its_session_and_carries_its_name_and_mod
     let line =
         "[ \"$(tty)\" = \"$SSH_TTY\" ] && echo \"$TERM $LC_TEST\" && : >/dev/tty && stty -a | tr ';' '\\n'";
     let mut window = Window::open(&server, &["-o", "SetEnv=LC_TEST=yes"], line);
-    window.expect("xterm-ghostty yes");
+    window.expect("vt100 yes");
     window.expect("intr = ^C");
     window.expect(" icanon ");
     assert_eq!(window.status(), Some(0));
 }
 
 #[test]
+fn a_terminal_that_the_guest_does_not_know_becomes_a_common_one_and_the_user_is_told() {
+    let server = Server::start();
+    let mut window = Window::of_terminal("mine-since-today", &server, &[], "echo \"TERM: $TERM\"");
+    window.expect("\"mine-since-today\", so TERM is xterm-256color\r\nTERM: xterm-256color\r\n");
+    assert_eq!(window.status(), Some(0));
+}
+
+#[test]
 fn the_interrupt_key_reaches_the_program_in_front() {
     let server = Server::start();
-    let mut window = Window::open(&server, &[], "trap 'echo caught; exit 5' INT; echo ready; sleep 1000");
+    // Not one long sleep: a signal before it starts is handled only when it has ended.
+    let wait = "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.05; done";
+    let mut window = Window::open(&server, &[], wait);
     window.expect("ready");
     window.type_in("\x03");
     window.expect("caught");

@@ -1,18 +1,18 @@
-//! What a boot takes, in counts that no noise moves. The limits are what it took when they were last set, and a little:
-//! a change that goes over one either costs too much, or says why and sets a new one.
+//! The cost of a boot in counts, which do not depend on the machine's load. Each limit is a little above the count when it
+//! was set. A change that exceeds one costs too much, or sets a new limit with the reason.
 
 use crate::vm;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// Of systemd's units, started before the first prompt was drawn.
+/// systemd units that are started before the first prompt is drawn.
 const UNITS: u32 = 28;
-/// Processes and threads, the kernel's own among them, made before the shell in the terminal.
+/// Processes and threads before the shell in the terminal, the kernel's included.
 const PROCESSES: u32 = 120;
 
-/// Of QEMU's writes to files and sockets, a second, while nobody does anything. To ask the X server twice, each time that
-/// it looks for something to draw, takes 66.
+/// QEMU's writes to files and sockets per second while the guest is idle. Two requests to the X server at each refresh of
+/// the window are 66.
 const WRITES: u32 = 40;
 
 const COUNT: &str = r#"
@@ -24,25 +24,25 @@ const COUNT: &str = r#"
     pgrep -o -u ghost -x bash
 "#;
 
-/// Of the VM whose home is `home`, after its first prompt.
-pub fn assert_no_more_than_before(home: &Path) {
+/// For the VM in `home`, after its first prompt.
+pub fn assert_counts(home: &Path) {
     let output = vm::command(home).args(["exec", "--root", "--", "sh", "-c", COUNT]).output().unwrap();
     let counts = String::from_utf8_lossy(&output.stdout);
     let counts: Vec<u32> = counts.split_whitespace().map(|count| count.parse().unwrap()).collect();
     let [units, processes] = counts[..] else { panic!("{output:?}") };
-    println!("until the first prompt: {units} units started, {processes} processes made");
+    println!("until the first prompt: {units} units, {processes} processes");
     for (what, count, limit) in [("units", units, UNITS), ("processes", processes, PROCESSES)] {
         assert!(
             count <= limit,
-            "until the first prompt there are {count} {what}, where {limit} were enough: find out which are new \
-             (scripts/boot-chart), or set another limit in tests/boot/counts.rs and say why"
+            "{count} {what} until the first prompt, the limit is {limit}: find the new ones with scripts/boot-chart, \
+             or set another limit in tests/boot/counts.rs with the reason"
         );
     }
 }
 
-/// Of a QEMU whose guest is at its prompt, once what was started with that is done. On a busy machine there are fewer,
-/// never more.
-pub fn assert_rests(qemu: u32) {
+/// For a QEMU whose guest is at its prompt. Waits until what was started with the session has ended. On a busy machine
+/// there are fewer writes, never more.
+pub fn assert_idle(qemu: u32) {
     const SECONDS: u32 = 3;
     let writes = || {
         // proc_pid_io(5)
@@ -56,10 +56,10 @@ pub fn assert_rests(qemu: u32) {
         (writes() - before) / SECONDS
     });
     let seen: Vec<_> = a_second.take_while(|&count| count > WRITES).collect();
-    println!("at the prompt, more writes of QEMU's a second than {WRITES}, until it rested: {seen:?}");
+    println!("writes of QEMU per second above {WRITES} before it was idle: {seen:?}");
     assert!(
         seen.len() < 20,
-        "QEMU always writes more than {WRITES} times a second: does it ask the X server each time that it looks for \
-         something to draw (assets/qemu/window.c)? {seen:?}"
+        "QEMU always writes more than {WRITES} times a second; perhaps it sends requests to the X server at each \
+         refresh of the window (assets/qemu/window.c): {seen:?}"
     );
 }

@@ -1,14 +1,25 @@
-//! Real VMs, seen from outside: under Xvfb, by what can be read on the screen and on the guest's console.
-//! Needs an executable with its assets inside, and a minute a test under TCG: `make test` and `make lab`.
+//! Real VMs on an X server (Xvfb), tested by the text on the screen and on the guest's console. Needs an executable that
+//! carries kernel, root filesystem and QEMU, and about a minute per test under TCG: `make test` and `make lab`.
 
 mod counts;
+mod everyday;
+mod guest;
 mod instant;
+#[path = "../namespace.rs"]
+mod namespace;
+mod network;
 mod remote;
 mod screen;
+#[path = "../skipped.rs"]
+mod skipped;
+mod stage;
+mod typing;
 mod vm;
 
 use nix::sys::signal::Signal;
 use screen::Screen;
+use skipped::skipped;
+use stage::{Stage, words};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -17,10 +28,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use vm::Vm;
 
-/// Types a command and waits for what it prints, by way of the serial console.
-fn ask(screen: &Screen, vm: &Vm, name: &str, command: &str) -> String {
-    static ASKED: AtomicU32 = AtomicU32::new(0);
-    let number = ASKED.fetch_add(1, Ordering::Relaxed);
+/// Types a command in the VM's terminal, and returns its output, which is sent to the serial console.
+fn run_in_terminal(screen: &Screen, vm: &Vm, name: &str, command: &str) -> String {
+    static COMMANDS: AtomicU32 = AtomicU32::new(0);
+    let number = COMMANDS.fetch_add(1, Ordering::Relaxed);
     screen.type_line(&format!(
         "(echo; echo q{number}.; {command}; echo a{number}.) 2>&1 | sudo tee /dev/console >/dev/null"
     ));
@@ -29,15 +40,32 @@ fn ask(screen: &Screen, vm: &Vm, name: &str, command: &str) -> String {
         let console = vm.console(name).replace('\r', "");
         let answer = console
             .split_once(&format!("\nq{number}.\n"))
-            .and_then(|(_, said)| said.split_once(&format!("a{number}.\n")));
+            .and_then(|(_, rest)| rest.split_once(&format!("a{number}.\n")));
         if let Some((answer, _)) = answer {
             return answer.to_owned();
         }
         assert!(
             start.elapsed() < Duration::from_secs(60),
-            "no answer to {command:?} on the console:\n{console}"
+            "no output of {command:?} on the console:\n{console}"
         );
         std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// The arrow points with its tip. (The pointer over text is the same upside down.)
+fn assert_pointer_is_the_right_way_up(screen: &Screen) {
+    screen.type_line(r"printf '\e]22;default\e\\'");
+    let start = Instant::now();
+    loop {
+        for x in [200, 300] {
+            screen.move_pointer(x, 200);
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        let pointer = screen.pointer();
+        if pointer.drawn_at_its_tip() >= 6 {
+            return println!("{pointer}");
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing points at +:\n{pointer}");
     }
 }
 
@@ -54,7 +82,7 @@ fn image_digest() -> Vec<Vec<u8>> {
 }
 
 fn assert_gone(qemus: &[u32]) {
-    assert!(!qemus.is_empty(), "there was a QEMU");
+    assert!(!qemus.is_empty(), "no QEMU was started");
     let start = Instant::now();
     while let Some(pid) = qemus.iter().find(|pid| vm::is_alive(**pid)) {
         assert!(start.elapsed() < Duration::from_secs(10), "QEMU {pid} outlives its launcher");
@@ -63,52 +91,55 @@ fn assert_gone(qemus: &[u32]) {
 }
 
 #[test]
-fn a_terminal_opens_takes_keys_follows_its_window_and_powers_off_at_exit() {
+fn a_terminal_opens_gets_keys_resizes_with_its_window_and_powers_off_at_exit() {
     let screen = Screen::new("virgl");
     let mut vm = Vm::start("virgl", Some(&screen), &[]);
     vm.wait_until_ready();
     let before = image_digest();
     let qemus = vm.qemus();
-    assert_eq!(qemus.len(), 1, "one QEMU, whatever was tried before: {}", vm.said());
-    println!("{}", vm.said());
-    counts::assert_no_more_than_before(&vm.home);
+    assert_eq!(qemus.len(), 1, "one QEMU, also after a fallback: {}", vm.stderr());
+    println!("{}", vm.stderr());
+    counts::assert_counts(&vm.home);
 
     screen.type_line("echo virtual | tr a-z A-Z");
     screen.wait_for("typed", "VIRTUAL");
 
-    let renderer = ask(&screen, &vm, "virgl", "eglinfo -B -p gbm | grep -i renderer");
-    println!("what renders in the guest:\n{renderer}");
+    let renderer = run_in_terminal(&screen, &vm, "virgl", "eglinfo -B -p gbm | grep -i renderer");
+    println!("renderer in the guest:\n{renderer}");
     assert!(renderer.contains("virgl"), "{renderer}");
 
-    // What the terminal asks before it takes the host's OpenGL.
-    let offered = ask(&screen, &vm, "virgl", "/usr/lib/virtualghost/opengl 4.3 && echo enough");
+    // The check that the terminal runs before it uses the host's OpenGL.
+    let offered = run_in_terminal(&screen, &vm, "virgl", "/usr/lib/virtualghost/opengl 4.3 && echo enough");
     assert_eq!(last_line(&offered), "enough", "{offered}");
     let old = "MESA_GL_VERSION_OVERRIDE=4.1 /usr/lib/virtualghost/opengl 4.3 || echo less";
-    let offered = ask(&screen, &vm, "virgl", old);
+    let offered = run_in_terminal(&screen, &vm, "virgl", old);
     assert!(offered.contains("4.1") && last_line(&offered) == "less", "{offered}");
 
-    counts::assert_rests(qemus[0]);
-    let size_at_first = last_line(&ask(&screen, &vm, "virgl", "stty size")).to_owned();
+    counts::assert_idle(qemus[0]);
+    assert_pointer_is_the_right_way_up(&screen);
+    let size_at_first = last_line(&run_in_terminal(&screen, &vm, "virgl", "stty size")).to_owned();
     screen.resize(900, 600);
     screen.wait_for("resized", "VIRTUAL");
-    let modes = ask(&screen, &vm, "virgl", "head -1 /sys/class/drm/card0-Virtual-1/modes");
+    let modes = run_in_terminal(&screen, &vm, "virgl", "head -1 /sys/class/drm/card0-Virtual-1/modes");
     assert_eq!(last_line(&modes), "900x600");
-    let size = last_line(&ask(&screen, &vm, "virgl", "stty size")).to_owned();
+    let size = last_line(&run_in_terminal(&screen, &vm, "virgl", "stty size")).to_owned();
     let cells = |size: &str| size.split(' ').map(|n| n.parse::<u32>().unwrap()).collect::<Vec<_>>();
     let (first, now) = (cells(&size_at_first), cells(&size));
     assert!(now[0] < first[0] && now[1] < first[1], "{first:?} rows and columns became {now:?}");
-    // The host is told the same.
-    let told = |args: &[&str]| {
+    // The host has the same size.
+    let output_of = |args: &[&str]| {
         let output = vm::command(&vm.home).args(args).output().unwrap();
         String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<String>()
     };
     let size = format!("\"terminal\":{{\"columns\":{},\"rows\":{}}}", now[1], now[0]);
-    let (listed, asked) =
-        (told(&["ps", "--json"]), told(&["exec", "--", "/usr/lib/virtualghost/ghostly-agent", "status"]));
-    assert!(listed.contains(&size) && asked.contains(&size), "{size}: {listed} {asked}");
+    let (listed, status) = (
+        output_of(&["ps", "--json"]),
+        output_of(&["exec", "--", "/usr/lib/virtualghost/ghostly-agent", "status"]),
+    );
+    assert!(listed.contains(&size) && status.contains(&size), "{size}: {listed} {status}");
 
     screen.type_line("exit");
-    assert_eq!(vm.wait().code(), Some(0), "{}", vm.said());
+    assert_eq!(vm.wait().code(), Some(0), "{}", vm.stderr());
     assert_gone(&qemus);
     assert_eq!(image_digest(), before, "the image was written");
 }
@@ -120,54 +151,56 @@ fn without_opengl_the_guest_renders_in_software_and_closing_the_window_powers_it
     vm.wait_until_ready();
     screen.type_line("echo virtual | tr a-z A-Z");
     screen.wait_for("typed", "VIRTUAL");
-    let renderer = ask(&screen, &vm, "software", "eglinfo -B -p gbm | grep -i renderer");
+    let renderer = run_in_terminal(&screen, &vm, "software", "eglinfo -B -p gbm | grep -i renderer");
     assert!(renderer.contains("llvmpipe") && !renderer.contains("virgl"), "{renderer}");
-    let mode = ask(&screen, &vm, "software", "head -1 /sys/class/drm/card0-Virtual-1/modes");
+    let mode = run_in_terminal(&screen, &vm, "software", "head -1 /sys/class/drm/card0-Virtual-1/modes");
     assert_eq!(last_line(&mode), "1024x768");
+    assert_pointer_is_the_right_way_up(&screen);
     let qemus = vm.qemus();
     screen.close_window();
-    assert!(vm.wait().success(), "{}", vm.said());
+    assert!(vm.wait().success(), "{}", vm.stderr());
     let console = vm.console("software");
-    assert!(console.contains("reboot: Power down"), "the guest was not asked:\n{console}");
+    assert!(console.contains("reboot: Power down"), "the guest did not power off:\n{console}");
     assert_gone(&qemus);
 }
 
 #[test]
-fn a_panic_of_the_guest_is_a_failure_with_the_consoles_last_lines() {
+fn a_guest_panic_fails_with_the_last_lines_of_the_console() {
     let screen = Screen::new("panic");
     let mut vm = Vm::start("panic", Some(&screen), &["--gl", "off"]);
     vm.wait_until_ready();
     screen.type_line("echo c | sudo tee /proc/sysrq-trigger");
-    assert_eq!(vm.wait().code(), Some(3), "{}", vm.said());
-    assert!(vm.said().contains("panic") && vm.said().contains("sysrq triggered crash"), "{}", vm.said());
+    assert_eq!(vm.wait().code(), Some(3), "{}", vm.stderr());
+    assert!(
+        vm.stderr().contains("panic") && vm.stderr().contains("sysrq triggered crash"),
+        "{}",
+        vm.stderr()
+    );
 }
 
-/// Two at once, and then a third life for the second, with files of the user's own.
+/// Two VMs at the same time; then the second starts once more, with the user's own kernel and root filesystem.
 #[test]
 fn vms_share_one_image_and_leave_nothing_behind_however_they_end() {
     let mut first = Vm::start("one", None, &[]);
     let mut second = Vm::start("two", None, &[]);
-    // Not before the first has taken its name: on a busy machine the third may be there earlier.
-    first.wait_until_said("starting QEMU");
+    // Only after the first has its name: on a busy machine the third could be earlier.
+    first.wait_until_printed(words(Stage::Qemu));
     let namesake = vm::command(&first.home).args(["--name", "one"]).output().unwrap();
     let refusal = String::from_utf8(namesake.stderr).unwrap();
     assert_eq!(namesake.status.code(), Some(2), "{refusal}");
-    assert!(refusal.contains("a VM named one is running already") && refusal.contains("--name"), "{refusal}");
+    assert!(refusal.contains("one") && refusal.contains("--name"), "{refusal}");
     first.wait_until_ready();
     second.wait_until_ready();
-    assert!(
-        first.said().contains("no window: neither WAYLAND_DISPLAY nor DISPLAY is set"),
-        "{}",
-        first.said()
-    );
+    assert!(first.stderr().contains("WAYLAND_DISPLAY"), "{}", first.stderr());
 
     let kept = vm::command(&first.home).arg("clean").output().unwrap();
     let kept = String::from_utf8(kept.stdout).unwrap();
-    assert!(kept.contains("in use by one (pid") && kept.contains("two (pid"), "{kept}");
+    let user = |name: &str, vm: &Vm| kept.contains(name) && kept.contains(&vm.pid().to_string());
+    assert!(user("one", &first) && user("two", &second), "{kept}");
 
     let qemus = first.qemus();
     first.signal(Signal::SIGINT);
-    assert!(first.wait().success(), "a stop that was asked for is no failure: {}", first.said());
+    assert!(first.wait().success(), "a requested stop is no failure: {}", first.stderr());
     assert_gone(&qemus);
 
     let own = own_files(&second.home);
@@ -177,7 +210,7 @@ fn vms_share_one_image_and_leave_nothing_behind_however_they_end() {
     let qemus = second.qemus();
     second.signal(Signal::SIGKILL);
     assert_eq!(second.wait().signal(), Some(9));
-    // At once: the old QEMU may still be dying, with the home disk in its hands.
+    // Immediately: the old QEMU may still have the home disk open.
     let mut third = Vm::spawn(command, second.home.clone());
     assert_gone(&qemus);
     let overlays = Command::new("find")
@@ -187,11 +220,11 @@ fn vms_share_one_image_and_leave_nothing_behind_however_they_end() {
     assert_eq!(overlays.unwrap().stdout, b"", "an overlay was left behind");
     third.wait_until_ready();
     third.signal(Signal::SIGTERM);
-    assert!(third.wait().success(), "{}", third.said());
-    assert_eq!(own.map(|file| digest(&file)), before, "a file of the user's was written");
+    assert!(third.wait().success(), "{}", third.stderr());
+    assert_eq!(own.map(|file| digest(&file)), before, "the user's file was written");
 }
 
-/// A kernel and a root filesystem that are not the executable's.
+/// Copies of the kernel and the root filesystem, as the user's own files.
 fn own_files(home: &Path) -> [PathBuf; 2] {
     let built = vm::built();
     let kernel = ["vmlinux", "Image"]
@@ -207,7 +240,7 @@ fn own_files(home: &Path) -> [PathBuf; 2] {
     })
 }
 
-/// Of a file or folder: content, holes, modes and times. tar passes over holes, which are most of an image.
+/// Covers content, holes, modes and times of a file or folder. tar skips holes, which are most of an image.
 fn digest(path: &Path) -> Vec<u8> {
     let sum = "tar --sort=name -cSf - \"$1\" 2>/dev/null | sha256sum";
     let output = Command::new("bash").args(["-o", "pipefail", "-c", sum, "bash"]).arg(path).output().unwrap();
@@ -215,23 +248,18 @@ fn digest(path: &Path) -> Vec<u8> {
     output.stdout
 }
 
-/// Where KVM runs guests there is nothing to see.
 #[test]
-fn an_accelerator_that_runs_nothing_fails_when_it_is_forced_and_says_why() {
+fn a_forced_accelerator_that_runs_nothing_fails_with_the_reason() {
     let home = vm::home("forced");
-    let mut vm = Vm::spawn(
-        {
-            let mut command = vm::command(&home);
-            command.args(["--name", "forced", "--accel", "kvm", "--display", "none"]);
-            command
-        },
-        home,
-    );
-    if vm.ends_or_is_ready() {
-        assert_eq!(vm.wait().code(), Some(2), "{}", vm.said());
-        let said = vm.said();
-        assert!(said.contains("KVM was asked for (flag, --accel) and can't be had: "), "{said}");
-        assert!(said.contains("hint: "), "{said}");
-        assert!(!said.contains("using TCG"), "it fell: {said}");
-    }
+    let Some(mut command) = namespace::with_broken_kvm(&vm::executable(), &home.join("dev")) else {
+        return skipped("boot: a forced accelerator", "mounting in a user namespace is not permitted");
+    };
+    vm::set_environment(&mut command, &home);
+    command.args(["--name", "forced", "--accel", "kvm", "--display", "none"]);
+    let mut vm = Vm::spawn(command, home);
+    assert_eq!(vm.wait().code(), Some(2), "{}", vm.stderr());
+    let text = vm.stderr();
+    assert!(text.contains("KVM") && text.contains("--accel"), "{text}");
+    assert!(text.contains("hint: "), "{text}");
+    assert_eq!(text.matches(words(Stage::Qemu)).count(), 1, "it fell back: {text}");
 }

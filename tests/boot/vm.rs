@@ -1,22 +1,23 @@
-//! The executable on a screen, as a user starts it.
+//! A VM that the executable under test starts, as a user starts it.
 
 use crate::screen::Screen;
+use crate::stage::{Stage, words};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// The longest that anything may take before it counts as hung; nothing is measured here.
+/// A step that takes longer has hung. No test measures a time.
 const HUNG: Duration = Duration::from_secs(240);
 
 pub struct Vm {
     launcher: Child,
-    /// What the launcher says.
-    said: PathBuf,
+    /// The file with the launcher's standard error.
+    stderr: PathBuf,
     pub home: PathBuf,
 }
 
-/// A folder for this test alone; what is unpacked is shared by all.
+/// An empty home for one test. All tests share the cache.
 pub fn home(name: &str) -> PathBuf {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("homes").join(name);
     let _ = fs::remove_dir_all(&home);
@@ -33,7 +34,7 @@ pub fn executable() -> PathBuf {
         .map_or(env!("CARGO_BIN_EXE_virtualghost").into(), PathBuf::from)
 }
 
-/// What the executable under test was made of.
+/// The outputs of the build that the executable under test carries.
 pub fn built() -> PathBuf {
     std::env::var_os("VIRTUALGHOST_BUILT")
         .map_or(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/build"), PathBuf::from)
@@ -42,9 +43,18 @@ pub fn built() -> PathBuf {
 /// The executable under test with `home` as its only home, and no session.
 pub fn command(home: &Path) -> Command {
     let mut command = Command::new(executable());
+    set_environment(&mut command, home);
+    command.stdin(Stdio::null());
+    command
+}
+
+pub fn set_environment(command: &mut Command, home: &Path) {
     command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     command.env("HOME", home).env("XDG_CACHE_HOME", shared_cache());
-    command
+}
+
+fn ready() -> String {
+    format!("\n{}", words(Stage::Ready))
 }
 
 impl Vm {
@@ -59,17 +69,18 @@ impl Vm {
     }
 
     pub fn spawn(mut command: Command, home: PathBuf) -> Self {
-        let said = home.join("said");
-        command.stderr(File::create(&said).unwrap());
-        Self { launcher: command.spawn().unwrap(), said, home }
+        let stderr = home.join("stderr");
+        command.stderr(File::create(&stderr).unwrap());
+        Self { launcher: command.spawn().unwrap(), stderr, home }
     }
 
     pub fn pid(&self) -> u32 {
         self.launcher.id()
     }
 
-    pub fn said(&self) -> String {
-        fs::read_to_string(&self.said).unwrap()
+    /// The launcher's standard error.
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap()
     }
 
     pub fn console(&self, name: &str) -> String {
@@ -77,37 +88,26 @@ impl Vm {
         String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned()
     }
 
-    /// Waits until the launcher has said this.
-    pub fn wait_until_said(&mut self, wanted: &str) {
+    pub fn wait_until_printed(&mut self, wanted: &str) {
         let start = Instant::now();
-        while !self.said().contains(wanted) {
+        while !self.stderr().contains(wanted) {
             let ended = self.launcher.try_wait().unwrap();
             assert!(
                 ended.is_none() && start.elapsed() < HUNG,
-                "{ended:?}, never said {wanted:?}:\n{}",
-                self.said()
+                "{ended:?}, {wanted:?} was not printed:\n{}",
+                self.stderr()
             );
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
     pub fn wait_until_ready(&mut self) {
-        self.wait_until_said("\nready (");
+        self.wait_until_printed(&ready());
     }
 
-    /// Waits for either; true if it has ended.
-    pub fn ends_or_is_ready(&mut self) -> bool {
-        let start = Instant::now();
-        loop {
-            if self.launcher.try_wait().unwrap().is_some() {
-                return true;
-            }
-            if self.said().contains("\nready (") {
-                return false;
-            }
-            assert!(start.elapsed() < HUNG, "{}", self.said());
-            std::thread::sleep(Duration::from_millis(100));
-        }
+    pub fn is_ready(&mut self) -> bool {
+        assert_eq!(self.launcher.try_wait().unwrap(), None, "{}", self.stderr());
+        self.stderr().contains(&ready())
     }
 
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
@@ -120,23 +120,27 @@ impl Vm {
             if let Some(status) = self.launcher.try_wait().unwrap() {
                 return status;
             }
-            assert!(start.elapsed() < HUNG, "the launcher does not end:\n{}", self.said());
+            assert!(start.elapsed() < HUNG, "the launcher does not end:\n{}", self.stderr());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
-    /// The pids of the QEMUs that this launcher has started and that are alive.
+    /// The pids of this launcher's live QEMUs.
     pub fn qemus(&self) -> Vec<u32> {
         children(self.pid())
     }
 }
 
+/// The QEMUs of a launcher: its live children but the peer of the network card.
 pub fn children(parent: u32) -> Vec<u32> {
     let is_child = |pid: &u32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         // proc_pid_stat(5): the fields after the name in parentheses are state and parent.
         let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        fields.next() != Some("Z") && fields.next() == Some(&parent.to_string())
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        fields.next() != Some("Z")
+            && fields.next() == Some(&parent.to_string())
+            && !line.contains("\0net-peer\0")
     };
     let pids = fs::read_dir("/proc").unwrap().flatten();
     pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_child).collect()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The arch flavour, against a small signed repository of stub packages that this test makes: every step from pacman to
-# the image. The stubs hold this machine's own programs where the build runs something in the root.
+# The arch flavour, with a small signed repository of stub packages that this test makes: every step from pacman to the
+# image. Stubs contain this machine's programs if the build runs them in the root.
 # Usage: tests/build/arch.sh
 # shellcheck disable=SC2016 # programs for other shells
 # shellcheck source=scripts/lib.sh
@@ -23,7 +23,7 @@ programs() {
     for path in "$@"; do
         install -m755 "$(command -v "$path")" "$files/usr/bin/"
         while read -r library; do
-            # The loader belongs to `filesystem`, the rest lies where it looks without a cache.
+            # The loader is in `filesystem`; the rest is where the loader searches without a cache.
             case $library in
             */ld-linux*) ;;
             *) [ -e "$libraries/${library##*/}" ] || install -m755 "$library" "$libraries/" ;;
@@ -32,8 +32,8 @@ programs() {
     done
 }
 
-# package REPOSITORY NAME [VERSION [DEPENDENCY…]]: packs $work/package/NAME, a .INSTALL in it included, signs it, and
-# writes its entry for the repository's index.
+# package REPOSITORY NAME [VERSION [DEPENDENCY…]]: packs $work/package/NAME with its .INSTALL, signs it, and writes its
+# entry for the repository's index.
 package() {
     local name=$2 version=${3:-1-1} files=$work/package/$2 pool=$mirror/$1/os/x86_64 entry=$work/index/$1/$2 file
     shift "$(($# < 3 ? $# : 3))"
@@ -54,18 +54,18 @@ package() {
     } >"$entry-$version/desc"
 }
 
-# index REPOSITORY: the list of its packages, as pacman downloads it.
+# index REPOSITORY: makes the list of its packages, which pacman downloads.
 index() { (cd "$work/index/$1" && tar -czf "$mirror/$1/os/x86_64/$1.db" -- *); }
 
 licence() {
     case $1 in
     ghostty) echo MIT ;;
     systemd) echo 'LGPL-2.1-or-later OR GPL-2.0-only WITH Linux-syscall-note' ;;
-    *) echo GPL2 ;; # an old name, which is no SPDX expression
+    *) echo GPL2 ;; # an old name, not an SPDX expression
     esac
 }
 
-# stub_repository: core and extra, with every package of the list, and one that only a dependency names.
+# stub_repository: makes core and extra, with every package of the list, and one that only a dependency names.
 stub_repository() {
     local name files=$work/package libraries=$work/package/filesystem/usr/lib
     mkdir -p "$files/filesystem/"{boot,dev,etc,home,proc,root,run,sys,tmp,usr/bin,usr/lib,usr/share/doc,var/log}
@@ -82,16 +82,16 @@ stub_repository() {
     ln -s bash "$files/bash/usr/bin/sh"
     mkdir -p "$files/bash/etc" "$files/sudo/etc/sudoers.d"
     echo '# stub' >"$files/bash/etc/bash.bashrc"
-    programs shadow useradd
+    programs shadow useradd groupadd
     programs fontconfig fc-cache
     mkdir -p "$files/fontconfig/etc" "$files/e2fsprogs/etc"
     cp -rL /etc/fonts "$files/fontconfig/etc/fonts"
     programs e2fsprogs mkfs.ext4
-    # The C library, as the agent needs it.
+    # The C library, for the agent.
     programs systemd "$REPO/assets/build/agent/ghostly-agent"
     cp /etc/mke2fs.conf "$files/e2fsprogs/etc/"
     mkdir -p "$files/systemd/usr/lib/"{systemd/system,sysusers.d} "$files/systemd/usr/share/libalpm/hooks"
-    # A scriptlet and a hook, as the real packages have them; both write to /dev/null.
+    # A scriptlet and a hook, like those of real packages; both write to /dev/null.
     printf 'post_install() { echo hidden >/dev/null; echo ran >/etc/scriptlet; }\n' >"$files/systemd/.INSTALL"
     printf '%s\n' '[Trigger]' 'Type = Path' 'Operation = Install' 'Target = usr/share/stub/*' '[Action]' 'When = PostTransaction' \
         'Exec = /usr/bin/sh -c "echo hidden >/dev/null; echo ran >/etc/hook"' >"$files/systemd/usr/share/libalpm/hooks/10-stub.hook"
@@ -100,10 +100,14 @@ stub_repository() {
     printf '#!/bin/sh\necho Ghostty 1.3.1\n' >"$files/ghostty/usr/bin/ghostty"
     chmod 755 "$files/ghostty/usr/bin/ghostty"
 
-    package extra ghostty-terminfo 1.3.1-2
+    mkdir -p "$files/ghostty-terminfo/usr/share/terminfo/x" "$files/noto-fonts/usr/share/fonts/noto"
+    touch "$files/ghostty-terminfo/usr/share/terminfo/x/xterm-ghostty" \
+        "$files/noto-fonts/usr/share/fonts/noto/NotoSans"{Thai-Regular,Thai-Bold}.ttf
+
+    package extra gtk4-layer-shell
     for name in "${arch_packages[@]}"; do
         case $name in
-        ghostty) package extra ghostty 1.3.1-2 ghostty-terminfo ;;
+        ghostty) package extra ghostty 1.3.1-2 gtk4-layer-shell ;;
         filesystem) package core "$name" ;;
         bash) package core "$name" 1-1 filesystem ;;
         *) package extra "$name" 1-1 filesystem bash ;;
@@ -118,11 +122,11 @@ build() {
     FLAVOUR=arch ARCH_MIRROR=file://$mirror VIRTUALGHOST_BUILD_CACHE=$1 "$REPO/scripts/build-rootfs.sh" "$2"
 }
 
-# inside PATH: the content of a file in the image.
+# inside PATH: prints a file in the image.
 inside() { debugfs -R "cat $1" "$work/out/rootfs.img" 2>/dev/null; }
 
-# files OUT: a digest of all that the image holds. Not of the image: this machine's mkfs.ext4, which the stub root brings,
-# may be too old to pack folders in a fixed order.
+# files OUT: prints a digest of the image's files, not of the image: this machine's mkfs.ext4, which the stubs contain, may
+# be too old to write folders in a fixed order.
 files() {
     mkdir "$1/files"
     debugfs -R "rdump / $1/files" "$1/rootfs.img" 2>/dev/null
@@ -135,7 +139,7 @@ stub_repository
 
 check 'the image is built' build "$work/cache" "$work/out"
 check 'its manifest names flavour, terminal and version' jq -e '.component == "rootfs" and .flavour == "arch" and
-    .terminal == "ghostty" and .terminal_version == "1.3.1-2" and .packages["ghostty-terminfo"] == "1.3.1-2"' "$work/out/manifest.json"
+    .terminal == "ghostty" and .terminal_version == "1.3.1-2" and .packages["gtk4-layer-shell"] == "1-1"' "$work/out/manifest.json"
 check 'every package of the list is in it' jq -e '. as $m | $ARGS.positional - ($m.packages | keys) == []' \
     "$work/out/manifest.json" --args "${arch_packages[@]}"
 check 'only SPDX licences are claimed' jq -e '[.packages[] | {(.name): .licenseDeclared}] | add |
@@ -144,9 +148,10 @@ check 'only SPDX licences are claimed' jq -e '[.packages[] | {(.name): .licenseD
 check 'scriptlets ran' test "$(inside /etc/scriptlet)" = ran
 check 'hooks ran' test "$(inside /etc/hook)" = ran
 check "the services' users are there" grep -q '^seat:x:970:' <(inside /etc/group)
-check 'the mirror is the one it was built from' test "$(inside /etc/pacman.d/mirrorlist)" = "Server = file://$mirror/\$repo/os/\$arch"
-check 'the keys to check packages with are there' test -n "$(inside /etc/pacman.d/gnupg/pubring.kbx | tr -d '\0')"
-check 'no secret key is there' test -z "$(debugfs -R 'ls -p /etc/pacman.d/gnupg/private-keys-v1.d' "$work/out/rootfs.img" 2>/dev/null | tr -d '\n')"
+check 'its mirror is the one of the build' test "$(inside /etc/pacman.d/mirrorlist)" = "Server = file://$mirror/\$repo/os/\$arch"
+check 'it has the keys that check packages' test -n "$(inside /etc/pacman.d/gnupg/pubring.kbx | tr -d '\0')"
+check 'of the Noto fonts the listed faces stay' test "$(debugfs -R 'ls -p /usr/share/fonts/noto' "$work/out/rootfs.img" 2>/dev/null | grep -o 'NotoSans[^/]*')" = NotoSansThai-Regular.ttf
+check 'it has no secret key' test -z "$(debugfs -R 'ls -p /etc/pacman.d/gnupg/private-keys-v1.d' "$work/out/rootfs.img" 2>/dev/null | tr -d '\n')"
 check 'it is built a second time' build "$work/cache2" "$work/out2"
 check 'both have the same files and modes' test "$(files "$work/out")" = "$(files "$work/out2")"
 build "$work/cache" "$work/out3" 2>"$work/third" || true
@@ -158,5 +163,5 @@ index extra
 cp "$mirror/extra/os/x86_64/less-1-1-any.pkg.tar.zst.sig" "$mirror/extra/os/x86_64/nano-2-1-any.pkg.tar.zst.sig"
 refuses 'a package whose signature does not match is refused' 'nano.*(corrupt|invalid)' build "$work/cache" "$work/out4"
 rm "$mirror/extra/os/x86_64/extra.db"
-refuses 'a mirror that does not answer: the message names the other flavour' 'FLAVOUR=debian' build "$work/cache" "$work/out5"
+refuses 'the mirror does not answer: the message names the other flavour' 'FLAVOUR=debian' build "$work/cache" "$work/out5"
 finish

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Counts checks. Source it after scripts/lib.sh; set work to a folder of the test's own; end with `finish`.
 # shellcheck disable=SC2154 # work
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 
 pass() { passed=$((passed + 1)) && echo "ok: $*"; }
 fail() { failed=$((failed + 1)) && echo "FAILED: $*"; }
@@ -20,13 +20,19 @@ refuses() {
     if "$@" >"$work/output" 2>&1; then
         fail "$promise: it succeeded"
     elif ! grep -qE -- "$pattern" "$work/output"; then
-        fail "$promise: it does not say \"$pattern\"" && tail -20 "$work/output"
+        fail "$promise: it does not print \"$pattern\"" && tail -20 "$work/output"
     else
         pass "$promise"
     fi
 }
 
+# skip PROMISE REASON: PROMISE cannot be checked on this machine. It is counted (scripts/skipped.sh).
+skip() {
+    skipped=$((skipped + 1))
+    "$REPO/scripts/skipped.sh" add "$(basename "$0" .sh): $1" "$2"
+}
+
 finish() {
-    echo "$passed passed, $failed failed"
+    echo "$passed passed, $failed failed, $skipped skipped"
     ((failed == 0))
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The build in containers: which engine is taken, what is said when none can do it, and a real build of the QEMU
-# bundle with podman, without privileges and from a base image made here. With LAB=1 everything is built, and the
-# root file system has to be the one that a build without a container gives.
+# The build in containers: which engine is used, the messages if none works, and the QEMU bundle with podman, without
+# privileges and from a base image made here. It is compiled once for all: the container takes it from the build cache of this
+# machine. With LAB=1 everything is built there, and the root filesystem and QEMU must be identical to those of a build without
+# a container.
 # Usage: [LAB=1] tests/build/docker.sh
 # shellcheck disable=SC2016 # programs for other shells
 # shellcheck source=scripts/lib.sh
@@ -25,11 +26,11 @@ with_fakes() { env PATH="$work/bin:$PATH" "$@"; }
 
 echo '--- which engine'
 for engine in docker podman buildah; do fake $engine 'echo "no service" >&2; exit 1'; done
-refuses 'no engine that works: the message names the way without' 'no container engine works.*make assets FLAVOUR=debian' \
+refuses 'no engine works: the message has the build without a container' 'no container engine works.*make assets FLAVOUR=debian' \
     with_fakes "${docker_build[@]}"
-refuses 'an engine that was asked for and does not work is named' 'CONTAINER=docker does not work.*FLAVOUR=debian' \
+refuses 'CONTAINER= names an engine that does not work: the message names it' 'CONTAINER=docker does not work.*FLAVOUR=debian' \
     with_fakes CONTAINER=docker "${docker_build[@]}"
-# Answers as podman would, and builds nothing: one archive with a sparse file in it.
+# Behaves like podman, but builds nothing: its output is one archive with a sparse file.
 fake podman 'case $1 in
 info | image) exit 0 ;;
 build)
@@ -38,19 +39,19 @@ build)
     mkdir -p "$dest/kernel" && echo "{}" >"$dest/kernel/manifest.json" && truncate -s 1G "$dest/kernel/vmlinux"
     tar -C "$dest" --zstd -cSf "$dest/kernel.tar.zst" kernel && rm -r "$dest/kernel" ;;
 esac'
-check 'an engine without a service behind it is passed over' with_fakes "${docker_build[@]}" kernel
+check 'an engine without a running service is skipped' with_fakes "${docker_build[@]}" kernel
 check 'the default flavour is arch' grep -qx 'FLAVOUR=arch' "$OUT/arguments"
-check 'no privileges are asked for' test -z "$(grep -E 'privileged|device|cap-add' "$OUT/arguments")"
+check 'no privileges are requested' test -z "$(grep -E 'privileged|device|cap-add' "$OUT/arguments")"
 check 'holes stay holes' test "$(stat -c %b "$OUT/kernel/vmlinux")" -lt 100
 check 'nothing else is left' test -z "$(find "$OUT" -name '.container*')"
 fake podman 'case $1 in info) exit 0 ;; *) exit 125 ;; esac'
-refuses 'no Arch image to be had: the message names the debian flavour' "can't pull the base image archlinux:latest.*FLAVOUR=debian" \
+refuses 'no Arch image: the message names the debian flavour' "could not pull the base image archlinux:latest.*FLAVOUR=debian" \
     with_fakes "${docker_build[@]}"
-refuses 'no Debian image to be had: the message names the way without' "can't pull the base image debian:bookworm.*make assets FLAVOUR=debian" \
+refuses 'no Debian image: the message has the build without a container' "could not pull the base image debian:bookworm.*make assets FLAVOUR=debian" \
     with_fakes FLAVOUR=debian "${docker_build[@]}"
 
 echo '--- podman'
-# Such a machine may have neither a registry nor namespaces: the base comes from mmdebstrap, the steps run in a chroot.
+# A test machine may have neither a registry nor namespaces: mmdebstrap makes the base image, and the steps run in a chroot.
 export CONTAINER=podman FLAVOUR=debian DEBIAN_BASE=localhost/virtualghost-test-base MIRROR CONTAINER_ARGS='--isolation=chroot --network host'
 MIRROR=$(debian_mirror)
 if ! podman image exists "$DEBIAN_BASE"; then
@@ -58,16 +59,20 @@ if ! podman image exists "$DEBIAN_BASE"; then
         "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $MIRROR bookworm main"
     podman import -q "$work/base.tar" "$DEBIAN_BASE" >/dev/null
 fi
-check 'podman builds the QEMU bundle' "${docker_build[@]}" qemu
-check 'its manifest came along' jq -e '.component == "qemu" and .version != null' "$OUT/qemu/manifest.json"
+cache=$(build_cache_path)/qemu
+"$REPO/scripts/package-qemu.sh" "$work/qemu"
+CONTAINER_ARGS+=" --volume $cache:/compiled:ro" check 'podman makes the QEMU bundle' "${docker_build[@]}" qemu
+check 'it is the one of a build without a container' diff -r "$work/qemu" "$OUT/qemu"
+check 'its manifest is there' jq -e '.component == "qemu" and .version != null' "$OUT/qemu/manifest.json"
 check 'its program is there' test -x "$OUT/qemu/bin/qemu-system-x86_64"
 
 if [ -n "${LAB:-}" ]; then
-    check 'podman builds everything' "${docker_build[@]}"
+    check 'podman builds everything' env CONTAINER_ARGS="$CONTAINER_ARGS --no-cache" "${docker_build[@]}"
     for part in kernel rootfs qemu; do
         check "there is a $part" jq -e --arg part $part '.component == $part' "$OUT/$part/manifest.json"
     done
     check 'the same root file system is built without a container' "$REPO/scripts/build-rootfs.sh" "$work/rootfs"
+    check 'QEMU, compiled in a container, is the one of a build without' diff -r "$work/qemu" "$OUT/qemu"
     check 'byte for byte' cmp "$OUT/rootfs/rootfs.img" "$work/rootfs/rootfs.img"
 fi
 finish

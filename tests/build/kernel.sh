@@ -1,22 +1,23 @@
 #!/usr/bin/env bash
-# What the kernel's build promises about its configuration, for each architecture; no kernel is built. If one is there
-# (make assets), and QEMU with it, it is also booted without a root file system: it has to come up the way that the
-# launcher starts it, and its panic to reach QEMU.
+# The kernel's configuration, for each architecture; no kernel is built. If there are a kernel (make assets) and QEMU, the
+# kernel is booted as the launcher starts it, without a root filesystem: it must boot, and its panic must reach QEMU.
 # Usage: [ARCH=x86_64|aarch64] tests/build/kernel.sh
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
 
+# shellcheck source=scripts/kernel.sh
+. "$REPO/scripts/kernel.sh"
 check=$REPO/scripts/check-kernel-config.sh
 fragments=("$REPO"/docker/kernel/{,"$ARCH"/}*.config)
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-# refused MESSAGE FILE...: the check fails, and names what is wrong.
+# refused MESSAGE FILE...: the check fails with this message.
 refused() {
     local message=$1 output
     shift
-    if output=$("$check" "$@" 2>&1); then die "passed, but should say: $message"; fi
-    grep -qF -- "$message" <<<"$output" || die "should say: $message; said: $output"
+    if output=$("$check" "$@" 2>&1); then die "passed; expected: $message"; fi
+    grep -qF -- "$message" <<<"$output" || die "expected: $message; printed: $output"
 }
 
 a_configuration_as_asked_for_passes() {
@@ -38,7 +39,7 @@ every_option_that_is_not_set_as_asked_is_named() {
     refused 'CONFIG_BITS=32' "$tmp/fragment" "$tmp/final"
     refused 'CONFIG_NAME="a b"' "$tmp/fragment" "$tmp/final"
     refused 'CONFIG_STAYS=n' "$tmp/fragment" "$tmp/final"
-    ! "$check" "$tmp/fragment" "$tmp/final" 2>&1 | grep -q CONFIG_FINE || die "names an option that is as asked for"
+    ! "$check" "$tmp/fragment" "$tmp/final" 2>&1 | grep -q CONFIG_FINE || die "names an option that is as in the fragment"
 }
 
 each_single_option_of_the_fragments_is_checked() {
@@ -68,6 +69,15 @@ no_architecture_has_options_of_another() {
     done
 }
 
+a_keyboards_queue_is_enlarged_and_a_source_with_another_is_refused() {
+    printf '#define EVDEV_MIN_BUFFER_SIZE\t64U\n' >"$tmp/evdev.c"
+    enlarge_key_queue "$tmp/evdev.c"
+    grep -q '1024U$' "$tmp/evdev.c" || die "the queue is as before"
+    printf '#define EVDEV_MIN_BUFFER_SIZE\t128U\n' >"$tmp/evdev.c"
+    ! (enlarge_key_queue "$tmp/evdev.c") 2>"$tmp/said" || die "another queue is accepted"
+    grep -q 'does not define EVDEV_MIN_BUFFER_SIZE as 64U' "$tmp/said" || die "printed: $(cat "$tmp/said")"
+}
+
 the_kernel_comes_up_with_no_more_initcalls_than_before_and_its_panic_reaches_qemu() {
     local built status=0 log=$tmp/console calls
     built=$(build_path)
@@ -80,16 +90,16 @@ the_kernel_comes_up_with_no_more_initcalls_than_before_and_its_panic_reaches_qem
         -nodefaults -no-reboot -machine "$machine" -accel tcg -cpu max -smp 2 -m 512 -display none -serial "file:$log" \
         -device pvpanic-pci -action panic=exit-failure \
         -kernel "$kernel" -append "root=/dev/vda console=$console panic=-1 initcall_debug loglevel=8" || status=$?
-    grep -q 'Unable to mount root fs' "$log" || die "no panic for want of a root; the console ends: $(tail -20 "$log")"
-    # A panic that pvpanic doesn't report would end in a reboot, and QEMU with 0.
-    ((status == 1)) || die "QEMU didn't see the panic (status $status)"
+    grep -q 'Unable to mount root fs' "$log" || die "no panic without a root; the end of the console: $(tail -20 "$log")"
+    # After a panic that pvpanic does not report, the guest would reboot and QEMU end with 0.
+    ((status == 1)) || die "the panic did not reach QEMU (status $status)"
     calls=$(grep -c '\] calling  ' "$log")
     ((calls > 100 && calls <= initcalls)) ||
-        die "$calls initcalls, where $initcalls were enough: drop what is new, or set another limit here and say why"
+        die "$calls initcalls, the limit is $initcalls: remove new ones, or set another limit here with the reason"
 }
 
-# What the promises are held to: options that only this architecture has, its image, machine and console; what its
-# kernel starts with, and a little.
+# Each architecture's own options, image, machine and console, and its limit of initcalls: a little above the count when it
+# was set.
 case $ARCH in
 x86_64) options=(CONFIG_PVH=y CONFIG_DMI_SYSFS=y) image=vmlinux machine=q35 console=ttyS0 initcalls=430 ;;
 aarch64) options=(CONFIG_KEYBOARD_GPIO=y CONFIG_SERIAL_AMBA_PL011_CONSOLE=y) image=Image machine=virt console=ttyAMA0 initcalls=430 ;;
@@ -97,6 +107,7 @@ esac
 for promise in a_configuration_as_asked_for_passes every_option_that_is_not_set_as_asked_is_named \
     each_single_option_of_the_fragments_is_checked fragments_that_contradict_each_other_are_refused \
     a_line_that_is_no_option_is_refused no_architecture_has_options_of_another \
+    a_keyboards_queue_is_enlarged_and_a_source_with_another_is_refused \
     the_kernel_comes_up_with_no_more_initcalls_than_before_and_its_panic_reaches_qemu; do
     "$promise"
     say "ok: $ARCH: ${promise//_/ }"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The QEMU bundles of macOS and Windows, made here: the systems' tools are stubs that log their calls and work on text.
 # Usage: tests/build/qemu-other.sh [macos|windows|others|--mutants [WORDS]]
-#   --mutants   breaks the scripts, one thing at a time: each must be noticed by the check that is named for it; with
-#               WORDS only those of checks whose names have them
+#   --mutants   breaks the scripts, one thing at a time: the check named for each must fail; with WORDS only checks
+#               whose names contain them
 #
 # An object is a text file. Of a Mach-O one the stubs read and write the lines `#id NAME`, `#lib NAME`, `#rpath PATH`,
-# `#archs NAMES` and `#signed ENTITLEMENTS`; what they print has the form that otool has (checked against LLVM's on
+# `#archs NAMES` and `#signed ENTITLEMENTS`; their output has the form of otool's (compared with LLVM's on
 # objects linked by zig: header lines with a colon, every slice of a universal library listed). Of a DLL objdump's stub
 # reads `#dll NAME`. QEMU itself is a script as well, which answers -version and -L help.
 # shellcheck disable=SC2016 # what is for a stub or for sed is not for this shell
@@ -14,7 +14,7 @@
 # shellcheck source=tests/build/check.sh
 . "$REPO/tests/build/check.sh"
 need jq
-# A mutant's run ends where it is noticed.
+# A mutant's run ends at the first failed check.
 fail() {
     failed=$((failed + 1))
     echo "FAILED: $*"
@@ -27,20 +27,20 @@ stubs=$work/stubs log=$work/log
 export STUB_LOG=$log STUB_WORK=$work
 unset QEMU ARCH HOST_ARCH SYSTEMROOT MSYS2_ROOT
 
-# command_stub NAME: its body is read from standard input.
+# command_stub NAME: makes a stub; its body is read from standard input.
 command_stub() {
     mkdir -p "$stubs"
     { printf '#!/bin/bash\nprintf "%%s" "%s" >>"$STUB_LOG"; printf " %%s" "$@" >>"$STUB_LOG"; echo >>"$STUB_LOG"\n' "$1"; cat; } >"$stubs/$1"
     chmod +x "$stubs/$1"
 }
 
-# file PATH [LINE...]: an object or another file.
+# file PATH [LINE...]: makes an object or another file.
 file() {
     mkdir -p "$(dirname "$1")"
     printf '%s\n' "${@:2}" >"$1"
 }
 
-# emulator PATH LINE...: a QEMU, which is an object too.
+# emulator PATH LINE...: makes a QEMU, which is an object too.
 emulator() {
     file "$@"
     sed -i '1i #!/bin/bash\ncase $1 in -version) echo "QEMU emulator version 10.1.2" ;; -L) printf "%s\\n" $LIST ;; esac\nexit 0' "$1"
@@ -48,7 +48,7 @@ emulator() {
     chmod +x "$1"
 }
 
-# bundle NAME: made anew, into $work/NAME; what it logs is in $log.
+# bundle NAME: makes a new bundle in $work/NAME; the stubs' calls are in $log.
 bundle() {
     : >"$log"
     PATH=$stubs:$PATH VIRTUALGHOST_BUILD_CACHE=$work/cache-$1 "$tree/scripts/package-qemu.sh" "$work/$1" 2>"$work/said" ||
@@ -60,7 +60,7 @@ manifest() { jq -e "$2" "$work/$1/manifest.json"; }
 logged() { grep -F -- "$1" "$log"; }
 not_there() { [ ! -e "$1" ] && [ ! -L "$1" ]; }
 same() { diff <(printf '%s\n' "$2") <(printf '%s\n' "$1"); }
-# licence BUNDLE FILE: what stands under that heading, without empty lines.
+# licence BUNDLE FILE: prints the text under that heading, without empty lines.
 licence() { awk -v file="$2" '/^======== / {here = $2 == file; next} here && NF' "$work/$1/share/doc/licences.txt"; }
 all_are_dated() { same "$(find "$1" -printf '%T@\n' | sort -u)" "$SOURCE_DATE_EPOCH.0000000000"; }
 
@@ -121,10 +121,10 @@ macos_world() {
     file "$cellar/qemu/10.1.2_1/COPYING" GPL
     ln -sfn rpath "$cellar/qemu/10.1.2_1/lib/none"
     mkdir -p "$cellar/qemu/10.1.2_1/rpath"
-    ln -sf "$cellar/libslirp/4.9.0/lib/libslirp.0.dylib" "$cellar/qemu/10.1.2_1/rpath/libslirp.0.dylib"
-    file "$cellar/libslirp/4.9.0/lib/libslirp.0.dylib" "#id @rpath/libslirp.0.dylib" "#signed" "#rpath $brew/lib" \
+    ln -sf "$cellar/libslirp/4.9.5/lib/libslirp.0.dylib" "$cellar/qemu/10.1.2_1/rpath/libslirp.0.dylib"
+    file "$cellar/libslirp/4.9.5/lib/libslirp.0.dylib" "#id @rpath/libslirp.0.dylib" "#signed" "#rpath $brew/lib" \
         "#lib $brew/opt/glib/lib/libglib-2.0.dylib" "#lib /usr/lib/libresolv.9.dylib"
-    file "$cellar/libslirp/4.9.0/COPYRIGHT" BSD
+    file "$cellar/libslirp/4.9.5/COPYRIGHT" BSD
     file "$cellar/glib/2.86.1/lib/libglib-2.0.0.dylib" "#id $brew/opt/glib/lib/libglib-2.0.0.dylib" "#signed" \
         "#lib @loader_path/../../../gettext/0.26/lib/libintl.8.dylib" "#lib /usr/lib/libiconv.2.dylib"
     ln -sf libglib-2.0.0.dylib "$cellar/glib/2.86.1/lib/libglib-2.0.dylib" # the same library by another name
@@ -153,7 +153,7 @@ names_resolve() {
     return $bad
 }
 
-# In the log the last word about each object is codesign's, and the program's is the last of all.
+# In the log codesign's call is the last for each object, and the program's is the last of all.
 signed_after_changes() {
     local object bad=0
     [ -d "$work/mac/bin" ] || bad=1
@@ -173,10 +173,11 @@ macos() {
     macos_stubs
     macos_world
     check 'macOS: Homebrew gives a bundle' bundle mac
+    cp "$work/said" "$work/said-first"
     check 'macOS: the manifest has what the launcher reads' manifest mac '.component == "qemu" and .version == "10.1.2" and
         .arch == "aarch64" and .program == "bin/qemu-system-aarch64" and .modules == "lib/qemu" and .data == "share/qemu"'
     check 'macOS: the manifest names the packages' manifest mac '.packages ==
-        {"fat": "1.0", "gettext": "0.26", "glib": "2.86.1", "libslirp": "4.9.0", "qemu": "10.1.2_1"}'
+        {"fat": "1.0", "gettext": "0.26", "glib": "2.86.1", "libslirp": "4.9.5", "qemu": "10.1.2_1"}'
     check 'macOS: the closure, each library once, and nothing of the system' same \
         "$(cd "$work/mac" && find bin lib -type f | sort)" "$(printf '%s\n' bin/qemu-system-aarch64 lib/libfat.1.dylib \
             lib/libglib-2.0.0.dylib lib/libintl.8.dylib lib/libslirp.0.dylib lib/qemu/ui-opengl.dylib)"
@@ -197,6 +198,7 @@ macos() {
     check 'macOS: where none is found, it says so' same "$(licence mac fat/copyright)" \
         'fat 1.0: its licence is told by the system that it is from.'
     check 'macOS: every time stamp is fixed' all_are_dated "$work"/cache-mac/qemu/*/bin
+    check 'macOS: the versions that were taken are printed' grep -q 'made of qemu 10.1.2, glib 2.86.1, libslirp 4.9.5$' "$work/said-first"
     check 'macOS: the second time it is the cache that gives it' bundle mac
     check 'macOS: ... and no tool is called' same "$(grep -c '^install_name_tool' "$log")" 0
     was=$work/mac-before && mv "$work/mac" "$was"
@@ -214,6 +216,12 @@ macos() {
         'libintl.8.dylib is nowhere.* (lib|bin)/.*needs it.*brew reinstall' again mac
     check 'macOS: ... and nothing is left' not_there "$work/mac"
     mv "$work/aside" "$work/brew/Cellar/gettext/0.26/lib/libintl.8.dylib"
+    mv "$work/brew/Cellar/libslirp/4.9.5" "$work/brew/Cellar/libslirp/4.9.1"
+    ln -sf "$work/brew/Cellar/libslirp/4.9.1/lib/libslirp.0.dylib" "$work/brew/Cellar/qemu/10.1.2_1/rpath/libslirp.0.dylib"
+    refuses 'macOS: a version that is known to be bad is refused, with the reason and the fix' \
+        'libslirp 4.9.1 is not bundled: CVE-.* fixed in 4.9.2: update it with your package manager' again mac
+    mv "$work/brew/Cellar/libslirp/4.9.1" "$work/brew/Cellar/libslirp/4.9.5"
+    ln -sf "$work/brew/Cellar/libslirp/4.9.5/lib/libslirp.0.dylib" "$work/brew/Cellar/qemu/10.1.2_1/rpath/libslirp.0.dylib"
     file "$work/brew/Cellar/other/1/lib/libintl.8.dylib"
     sed -i "1i #lib $work/brew/Cellar/other/1/lib/libintl.8.dylib" "$work/brew/Cellar/fat/1.0/lib/libfat.1.dylib"
     refuses 'macOS: two libraries of one name are refused' 'two libraries are called libintl.8.dylib: .*/Cellar/.*/Cellar/' again mac
@@ -256,7 +264,7 @@ windows_world() {
     for name in bios-256k.bin kvmvapic.bin pvh.bin linuxboot_dma.bin; do file "$work/msys/ucrt64/share/qemu/$name" "$name"; done
     file "$bin/libglib-2.0-0.dll" "#dll libintl-8.dll" "#dll WS2_32.dll"
     file "$bin/libintl-8.dll" "#dll KERNEL32.dll" "#dll libglib-2.0-0.dll" # a circle
-    file "$bin/sdl2.dll" "#dll USER32.dll"                                 # named in other case than it is asked for
+    file "$bin/sdl2.dll" "#dll USER32.dll"                                 # its name has another case than in the objects that need it
     file "$bin/zlib1.dll" "#dll msvcrt.dll"
     file "$bin/opengl32.dll" "#dll KERNEL32.dll" # Mesa's
     file "$bin/libEGL.dll" "#dll libGLESv2.dll"
@@ -320,7 +328,7 @@ others() {
     command_stub uname <<<'case $1 in -m) echo x86_64 ;; *) echo FreeBSD ;; esac'
     refuses 'another system is told what can be done where' 'this is FreeBSD' bundle other
     command_stub uname <<<'case $1 in -m) echo riscv64 ;; *) echo Darwin ;; esac'
-    refuses 'a machine without a guest is told so' 'no guests for ARCH=riscv64' bundle other
+    refuses 'a machine without a guest is refused' 'no guests for ARCH=riscv64' bundle other
 }
 
 # mutant PROMISE FILE SED: FILE changed by SED breaks PROMISE.
@@ -329,7 +337,8 @@ mutant() {
     [[ $1 == *"$only"* ]] || return 0
     case $1 in macOS:*) part=macos ;; Windows:*) part=windows ;; esac
     rm -rf "$copy"
-    mkdir -p "$copy/assets"
+    mkdir -p "$copy/assets" "$copy/docker"
+    cp -r "$REPO/docker/qemu" "$copy/docker/"
     cp -r "$REPO/scripts" "$copy/"
     cp -r "$REPO/assets/qemu" "$copy/assets/"
     sed -i -E "$3" "$copy/scripts/$2"
@@ -356,6 +365,8 @@ mutants() {
     mutant 'macOS: the program has the entitlement' $mac 's/ --entitlements "\$entitlements"//'
     mutant 'macOS: the program has the entitlement' $mac 's/do sign "\$object"; done/do sign "$object" --entitlements "$entitlements"; done/'
     mutant 'macOS: the signature is verified' $mac 's/^    codesign --verify.*//'
+    mutant 'macOS: a version that is known' qemu/known-bad.sh 's/^            die/            say/'
+    mutant 'macOS: the versions' qemu/known-bad.sh 's/^    say "made/    : "made/'
     mutant 'macOS: no firmware' $all 's/for name in "\$\{firmware\[@\]\}"; do/for name in "${firmware[@]}" opensbi-riscv64-generic-fw_dynamic.bin; do/'
     mutant 'macOS: licences' $mac "s/-o -iname 'COPYING\*'//"
     mutant 'macOS: where none is found' $all 's/^    printf .*its licence is told.*//'

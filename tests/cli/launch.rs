@@ -1,54 +1,66 @@
-//! A launch with a fake QEMU, as other commands see it.
+//! Launches with a fake QEMU, and the commands for running VMs.
 
 use crate::example::example;
+use crate::os;
 use crate::util::{Home, stderr, stdout};
-use std::process::{Command, Output};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
 
-/// A guest of the user's own, and a QEMU that opens what it is told to.
-struct Lab {
-    home: Home,
+/// A user with a kernel, a root filesystem and a fake QEMU.
+pub struct Lab {
+    pub home: Home,
     guest: [String; 2],
 }
 
 impl Lab {
-    fn new(home: Home) -> Self {
+    pub fn new(home: Home) -> Self {
         let guest = home.write_guest("guest");
         Self { home, guest }
+    }
+
+    /// Sets the steps of every later QEMU (tests/supervise/fake_qemu.rs), instead of a boot.
+    #[cfg(target_os = "linux")]
+    pub fn plays(&self, steps: &[&str]) {
+        fs::write(self.home.path().join("steps"), steps.join("\n")).unwrap();
     }
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.home.command(args);
         let [kernel, rootfs] = &self.guest;
         command.env("VIRTUALGHOST_QEMU", example("fake-qemu"));
+        // It reads its steps from the home.
+        command.env("VIRTUALGHOST_JAIL", "off");
         command.env("VIRTUALGHOST_KERNEL", kernel).env("VIRTUALGHOST_ROOTFS", rootfs);
         command
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
-    fn succeed(&self, args: &[&str]) -> String {
+    pub fn succeed(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(output.status.success(), "{args:?}: {}", stderr(&output));
         stdout(&output)
     }
 
-    fn detach(&self, name: &str) -> String {
+    pub fn detach(&self, name: &str) -> String {
         self.succeed(&["--accel", "tcg", "--display", "none", "--name", name, "--detach"])
     }
 }
 
-/// No test leaves a VM, not even one that fails.
+/// No test leaves a running VM, not even one that fails.
 impl Drop for Lab {
     fn drop(&mut self) {
         let _ = self.home.command(&["stop", "--all", "--force"]).output();
     }
 }
 
-/// The output of `--detach` ends when the session is ready, though the VM runs on.
+/// The output of `--detach` ends when the session is ready, while the VM runs.
 #[test]
-fn a_vm_is_launched_listed_read_and_stopped() {
+fn a_vm_is_started_listed_and_stopped() {
     let lab = Lab::new(Home::new());
     assert_eq!(lab.detach("web"), "web\n");
     let listed: serde_json::Value = serde_json::from_str(&lab.succeed(&["ps", "--json"])).unwrap();
@@ -56,16 +68,107 @@ fn a_vm_is_launched_listed_read_and_stopped() {
     assert_eq!(listed[0]["state"], "ready", "{listed}");
     assert!(lab.succeed(&["logs", "web"]).contains("Linux version"));
     let again = lab.run(&["--accel", "tcg", "--display", "none", "--name", "web"]);
-    assert!(stderr(&again).contains("a VM named web is running already"), "{}", stderr(&again));
+    assert_eq!(again.status.code(), Some(2), "{}", stderr(&again));
+    assert!(stderr(&again).contains("web"), "{}", stderr(&again));
     lab.succeed(&["stop", "web"]);
     let listed: serde_json::Value = serde_json::from_str(&lab.succeed(&["ps", "--json"])).unwrap();
     assert_eq!(listed, serde_json::json!([]));
+    let all: serde_json::Value = serde_json::from_str(&lab.succeed(&["ls", "--json"])).unwrap();
+    assert_eq!((&all[0]["name"], &all[0]["state"]), (&"web".into(), &"off".into()), "{all}");
     lab.succeed(&["rm", "--yes", "web"]);
+    assert_eq!(lab.succeed(&["ls", "--json"]).trim(), "[]");
 }
 
 #[test]
-fn a_users_name_need_not_be_ascii_nor_short() {
+fn a_renamed_vm_keeps_its_home_and_no_other_is_overwritten() {
+    let lab = Lab::new(Home::new());
+    for name in ["web", "db"] {
+        lab.detach(name);
+        lab.succeed(&["stop", name]);
+    }
+    let listed = || -> serde_json::Value { serde_json::from_str(&lab.succeed(&["ls", "--json"])).unwrap() };
+    let path =
+        |listed: &serde_json::Value, place: usize| listed[place]["home"]["path"].as_str().map(PathBuf::from);
+    let web = path(&listed(), 1).unwrap();
+    fs::write(&web, "what the user made").unwrap();
+    assert_eq!(lab.run(&["rename", "web", "db"]).status.code(), Some(2));
+    assert_eq!(fs::read(&web).unwrap(), b"what the user made");
+    lab.detach("db");
+    assert_eq!(lab.run(&["rename", "web", "db"]).status.code(), Some(2));
+    lab.succeed(&["stop", "db"]);
+    lab.succeed(&["rename", "web", "old"]);
+    let after = listed();
+    assert_eq!((&after[0]["name"], &after[1]["name"]), (&"db".into(), &"old".into()), "{after}");
+    assert_eq!(fs::read(path(&after, 1).unwrap()).unwrap(), b"what the user made");
+    assert!(!web.exists());
+    assert!(lab.succeed(&["logs", "old"]).contains("Linux version"));
+}
+
+#[test]
+fn the_path_of_a_home_may_be_long_and_not_ascii() {
     let lab = Lab::new(Home::below(&["Jürgen 日本", &"x".repeat(120), &"y".repeat(120)].join("/")));
     lab.detach("web");
     lab.succeed(&["stop", "web"]);
+}
+
+/// As Ctrl-C in the terminal of whoever waits, and `| head -1` on what is written meanwhile.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_detached_launch_that_is_cancelled_while_it_waits_leaves_no_vm() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    let lab = Lab::new(Home::new());
+    let closed = lab.home.path().join("closed");
+    let notice = "control={\"event\":\"notice\",\"message\":\"x\"}\\n";
+    lab.plays(&["greet", "console=x", &format!("await={}", closed.display()), notice]);
+    let args = ["--accel", "tcg", "--display", "none", "--name", "web", "--detach"];
+    for signal in [Some(Signal::SIGINT), Some(Signal::SIGTERM), None] {
+        let mut waiting = lab.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let first = BufReader::new(waiting.stderr.take().unwrap()).lines().next();
+        assert!(first.is_some_and(|line| line.is_ok()));
+        match signal {
+            Some(signal) => kill(Pid::from_raw(waiting.id() as i32), signal).unwrap(),
+            // The next line finds no reader.
+            None => fs::write(&closed, "").unwrap(),
+        }
+        assert_eq!(waiting.wait().unwrap().code(), Some(130), "{signal:?}");
+        assert_eq!(lab.succeed(&["ps", "--json"]).trim(), "[]");
+    }
+}
+
+/// A start of a VM empties its logs.
+#[test]
+fn logs_that_are_followed_start_over_when_the_log_was_emptied() {
+    let lab = Lab::new(Home::new());
+    lab.detach("web");
+    let mut follower = lab.command(&["logs", "-f", "web"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(follower.stdout.take().unwrap());
+    // The last line of the fake guest.
+    let mut line = String::new();
+    while !line.contains("Welcome") {
+        line.clear();
+        assert_ne!(output.read_line(&mut line).unwrap(), 0, "the output ended");
+    }
+    fs::write(lab.home.path().join(os::VMS).join("web/console.log"), "again\n").unwrap();
+    lab.succeed(&["stop", "web"]);
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "again\n");
+    assert!(follower.wait().unwrap().success());
+}
+
+#[test]
+fn vms_can_be_listed_stopped_and_removed_with_a_bad_configuration() {
+    let lab = Lab::new(Home::new());
+    lab.detach("web");
+    lab.detach("db");
+    lab.home.write_config("vcpus = 0\n");
+    assert_eq!(lab.run(&["--name", "other"]).status.code(), Some(2));
+    let listed: serde_json::Value = serde_json::from_str(&lab.succeed(&["ps", "--json"])).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), 2, "{listed}");
+    assert!(lab.succeed(&["logs", "web"]).contains("Linux version"));
+    lab.succeed(&["stop", "web"]);
+    lab.succeed(&["stop", "--force", "db"]);
+    lab.succeed(&["rm", "--yes", "web"]);
+    assert_eq!(lab.run(&["logs", "web"]).status.code(), Some(2));
 }

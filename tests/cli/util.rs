@@ -1,9 +1,11 @@
-//! A user with an empty home of its own.
+//! A user with an empty home.
 
 use crate::os;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
+
+const EXECUTABLE: &str = env!("CARGO_BIN_EXE_virtualghost");
 
 pub struct Home {
     path: PathBuf,
@@ -24,12 +26,25 @@ impl Home {
         home
     }
 
-    /// The executable, with nothing of this machine's environment but what any program needs.
+    /// The executable, with only the environment variables that every program needs.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_virtualghost"));
-        command.args(args).env_clear();
+        let mut command = self.program(EXECUTABLE);
+        command.args(args);
+        command
+    }
+
+    /// The same for another program, with the executable in its PATH.
+    pub fn program(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear();
         command.envs(os::HOME.iter().map(|(variable, folder)| (variable, self.path.join(folder))));
         command.envs(os::PASSED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        let folder = Path::new(EXECUTABLE).parent().unwrap().to_owned();
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(folder).chain(std::env::split_paths(&others));
+        command.env("PATH", std::env::join_paths(folders).unwrap());
+        // The plan has the host's time zone, and a snapshot the plan.
+        command.env("TZ", "UTC");
         command
     }
 
@@ -47,7 +62,7 @@ impl Home {
         std::fs::write(folder.join("config.toml"), text).unwrap();
     }
 
-    /// A kernel and a root filesystem: no more of a bzImage and of an ext4 than is looked at.
+    /// A kernel and a root filesystem: of a bzImage and an ext4, just the bytes that are checked.
     pub fn write_guest(&self, folder: &str) -> [String; 2] {
         let folder = self.path.join(folder);
         std::fs::create_dir_all(&folder).unwrap();
@@ -62,7 +77,7 @@ impl Home {
     }
 
     pub fn assert_no_cache(&self) {
-        assert!(!self.path.join(os::CACHE).exists(), "something was extracted");
+        assert!(!self.path.join(os::CACHE).exists(), "a file was unpacked");
     }
 }
 

@@ -1,16 +1,17 @@
-//! A disk that is full at every write, and a cache that can't be written. Needs mounts, and so a namespace of its own.
+//! A disk that is full at every write, and a cache that is read-only. Needs mounts, so a mount namespace.
 
 use crate::lab::{Lab, Launcher};
-use crate::table::{NotHere, Run, Table};
+use crate::stage::{Stage, words};
+use crate::table::{Run, Table, Unsupported};
 use nix::sys::signal::Signal;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use virtualghost::fault::Point;
+use virtualghost::failpoints::FailPoint;
 
 pub fn rows(table: &mut Table) {
-    for point in Point::ALL.iter().take_while(|point| **point != Point::PowerButton) {
+    for point in FailPoint::ALL.iter().take_while(|point| **point != FailPoint::PowerButton) {
         // By bytes, then by files.
         table.row(&format!("disk full from then on: {}", point.name()), 2, |number| {
             full_from(*point, number == 1)
@@ -31,7 +32,7 @@ pub fn rows(table: &mut Table) {
         let read_only = Mount::read_only(&lab.cache())?;
         let mut launcher = lab.launch();
         launcher.refuses(1, "Read-only file system");
-        assert!(launcher.said().contains("hint: "), "no hint:\n{}", launcher.said());
+        assert!(launcher.stderr().contains("hint: "), "no hint:\n{}", launcher.stderr());
         drop(read_only);
         lab.recovers();
         Ok(())
@@ -48,51 +49,54 @@ pub fn rows(table: &mut Table) {
     });
 }
 
-/// The launcher halts at `point`, the disk fills up, it goes on: to a sentence, or to a VM that runs and stops; then,
-/// with room again, as if nothing had been.
-fn full_from(point: Point, of_files: bool) -> Run {
+/// The launcher stops at `point`, the disk fills up, the launcher continues. It fails with an error, or the VM runs and stops.
+/// With free space again, the next launch works.
+fn full_from(point: FailPoint, of_files: bool) -> Run {
     let (mut lab, _disk) = on_small_disk()?;
     if crate::matrix::is_at_checkpoint(point) {
         lab = lab.instant();
     }
     crate::matrix::guest(&lab, point);
-    let mut launcher = lab.launch_with_fault(&format!("{}:stop", point.name()));
+    let mut launcher = lab.launch_with_failpoint(&format!("{}:stop", point.name()));
     launcher.is_halted();
     let ballast = fill(&lab.home(), of_files);
     launcher.signal(Signal::SIGCONT);
-    says_why_or_works(&mut launcher, point);
+    fails_with_reason_or_works(&mut launcher, point);
     drop(ballast);
     lab.recovers();
     Ok(())
 }
 
-fn says_why_or_works(launcher: &mut Launcher, point: Point) {
+fn fails_with_reason_or_works(launcher: &mut Launcher, point: FailPoint) {
     let works = match point {
-        Point::Kernel => "booting the kernel (",
-        Point::Services => "starting the services (",
-        _ => "ready (",
+        FailPoint::Kernel => words(Stage::Kernel),
+        FailPoint::Services => words(Stage::Services),
+        _ => words(Stage::Ready),
     };
-    while !launcher.said().contains(works) && launcher.process.try_wait().unwrap().is_none() {
+    // A guest whose disk is full is paused, and stops all the same.
+    let goes_on = |said: String| said.contains(works) || said.contains("paused");
+    while !goes_on(launcher.stderr()) && launcher.process.try_wait().unwrap().is_none() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     if launcher.process.try_wait().unwrap().is_none() {
         launcher.signal(Signal::SIGTERM);
     }
-    let (status, said) = (launcher.ends(), launcher.said());
-    let because = ["No space left", "disk space", "filled up", "disk full"];
-    let explained = said.contains("error: ") && because.iter().any(|words| said.contains(words));
-    assert!(status.success() || explained, "{status}:\n{said}");
-    assert!(!said.contains("panicked at"), "{said}");
+    let (status, stderr) = (launcher.ends(), launcher.stderr());
+    let error = stderr.lines().find(|line| line.starts_with("error: "));
+    // The system's message, or ours, which names the disk.
+    let explained = error.is_some_and(|error| stderr.contains("No space left") || error.contains("disk"));
+    assert!(status.success() || explained, "{status}:\n{stderr}");
+    assert!(!stderr.contains("panicked at"), "{stderr}");
 }
 
-fn on_small_disk() -> Result<(Lab, Mount), NotHere> {
+fn on_small_disk() -> Result<(Lab, Mount), Unsupported> {
     let lab = Lab::cold();
-    // Two versions' worth of bytes, the margin that an installation leaves, and few files.
+    // Space for two versions and the margin of an installation, and few inodes.
     let disk = Mount::new(&["-t", "tmpfs", "-o", "size=160m,nr_inodes=100", "tmpfs"], &lab.home())?;
     Ok((lab, disk))
 }
 
-/// What fills a disk; gone when dropped.
+/// Files that fill a disk; removed when dropped.
 struct Ballast(PathBuf);
 
 fn fill(disk: &Path, of_files: bool) -> Ballast {
@@ -101,7 +105,7 @@ fn fill(disk: &Path, of_files: bool) -> Ballast {
     for number in 0.. {
         let Ok(mut file) = File::create(folder.join(number.to_string())) else { break };
         if !of_files {
-            // To the last byte: less and less fits.
+            // To the last byte.
             let block = vec![1; 1 << 20];
             while file.write(&block).is_ok_and(|written| written > 0) {}
             break;
@@ -119,15 +123,15 @@ impl Drop for Ballast {
 pub struct Mount(PathBuf);
 
 impl Mount {
-    pub fn new(what: &[&str], to: &Path) -> Result<Self, NotHere> {
+    pub fn new(what: &[&str], to: &Path) -> Result<Self, Unsupported> {
         let output = Command::new("mount").args(what).arg(to).output().unwrap();
         if !output.status.success() {
-            return Err(NotHere("this system lets nobody mount in a namespace".to_owned()));
+            return Err(Unsupported("mounting in a namespace is not permitted".to_owned()));
         }
         Ok(Self(to.to_owned()))
     }
 
-    fn read_only(folder: &Path) -> Result<Self, NotHere> {
+    fn read_only(folder: &Path) -> Result<Self, Unsupported> {
         let mount = Self::new(&["--bind", folder.to_str().unwrap()], folder)?;
         assert!(
             Command::new("mount").args(["-o", "remount,bind,ro"]).arg(folder).status().unwrap().success()

@@ -1,5 +1,5 @@
-//! The fake QEMU given a real command line: opens every file that it names, as QEMU does, and has a guest that never
-//! stops writing to its home disk.
+//! The fake QEMU with a real command line: it opens every file that the arguments name, and its guest writes to the home
+//! disk all the time.
 
 use super::journal;
 use serde_json::Value;
@@ -16,16 +16,17 @@ const BOOT: [&str; 4] = [
     "control={\"event\":\"session-ready\"}\\n",
 ];
 
-/// Up to its checkpoint, and from there.
+/// To the checkpoint.
 const CHECKPOINT: [&str; 4] = [
     "greet",
     "console=[    0.000000] Linux version 6.12\\n",
     "console=Welcome to \\e[1mDebian\\e[0m!\\n",
     "control={\"event\":\"checkpoint\"}\\n",
 ];
-const ENTRY: [&str; 2] = ["hear", "control={\"event\":\"session-ready\"}\\n"];
+/// From the checkpoint to the prompt.
+const ENTRY: [&str; 2] = ["read-identity", "control={\"event\":\"session-ready\"}\\n"];
 
-/// Opens everything, starts the guest, and gives the steps to play: those in HOME/steps, a line each, else a boot.
+/// Opens all files, starts the guest, and returns the steps to play: the lines of HOME/steps, by default a boot.
 pub fn start(args: &[OsString], io_error: fn()) -> Vec<String> {
     if let Err(e) = open(args, io_error) {
         eprintln!("qemu: {e}");
@@ -68,7 +69,7 @@ pub fn save(path: &Value) -> io::Result<()> {
     std::fs::write(path.as_str().expect("a path"), &MEMORY[..])
 }
 
-/// A QEMU that can't ends, and says so.
+/// QEMU prints a message and ends if it cannot restore.
 pub fn restore(path: &Value) {
     let saved = std::fs::read(path.as_str().expect("a path"));
     if !saved.is_ok_and(|saved| saved == MEMORY[..]) {
@@ -108,7 +109,7 @@ fn journal(path: &Path, io_error: fn()) -> io::Result<()> {
             if at + block.len() as u64 > length {
                 return;
             }
-            // On the disk before the next one is begun.
+            // Synced before the next block starts.
             let kept = disk.seek(SeekFrom::Start(at)).and_then(|_| disk.write_all(&block));
             if kept.and_then(|()| disk.sync_data()).is_err() {
                 return io_error();

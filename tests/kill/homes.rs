@@ -1,8 +1,9 @@
-//! Homes that no one tests with, times that jump, and standard streams that nobody reads.
+//! Unusual home folders, clocks that jump, and standard streams that are closed.
 
 use crate::disk::Mount;
-use crate::lab::{Lab, Launcher, eventually, executable, walk};
-use crate::table::{NotHere, Table};
+use crate::lab::{Lab, Launcher, executable};
+use crate::table::{Table, Unsupported};
+use crate::util::{eventually, walk};
 use nix::unistd::{Uid, User};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -18,9 +19,9 @@ pub fn rows(table: &mut Table) {
     let long = format!("{}/{}", "l".repeat(200), "o".repeat(100));
     let names: [(&str, OsString); 4] = [
         ("spaces, commas, quotes", "a b,c,,d 'e' \"f\" =%h$HOME\\".into()),
-        ("bytes that are no UTF-8", OsStr::from_bytes(b"caf\xe9,\xff").to_owned()),
+        ("bytes that are not UTF-8", OsStr::from_bytes(b"caf\xe9,\xff").to_owned()),
         ("300 characters", long.into()),
-        ("as every other", "home".into()),
+        ("a plain name", "home".into()),
     ];
     for (what, name) in &names {
         table.row(&format!("HOME: {what}"), 1, |_| {
@@ -35,21 +36,24 @@ pub fn rows(table: &mut Table) {
     }
     table.row("HOME: a line break", 1, |_| {
         let lab = Lab::with_home("a\nb");
-        lab.launch().refuses(2, "line break");
+        lab.launch().refuses(2, "a\nb");
         lab.is_at_rest();
         lab.is_clean();
         Ok(())
     });
     table.row("no HOME: the user database has one", 1, |_| {
         let lab = Lab::cold();
-        let home =
-            User::from_uid(Uid::current()).ok().flatten().ok_or(NotHere("this user has no name".into()))?.dir;
+        let home = User::from_uid(Uid::current())
+            .ok()
+            .flatten()
+            .ok_or(Unsupported("this user is not in the user database".into()))?
+            .dir;
         let mount = Mount::new(&["--bind", lab.home().to_str().unwrap()], &home)?;
         let mut launcher = lab.start(lab.command(&[]).env_remove("HOME"));
         launcher.is_ready();
         launcher.stops();
         drop(mount);
-        assert!(lab.vms().exists(), "it went elsewhere");
+        assert!(lab.vms().exists(), "the VM is in another folder");
         lab.recovers();
         Ok(())
     });
@@ -86,14 +90,14 @@ pub fn rows(table: &mut Table) {
     table.row("the clock jumps while a VM runs", 1, |_| {
         let library = Path::new("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1");
         if !library.exists() {
-            return Err(NotHere("there is no libfaketime".into()));
+            return Err(Unsupported("libfaketime is not installed".into()));
         }
         let lab = Lab::warm();
         let clock = lab.folder().join("clock");
         let jump = |offset: &str| fs::write(&clock, offset).unwrap();
         jump("+0");
         let mut command = lab.command(&[]);
-        // The launcher's clock alone, and of it the one that can jump: QEMU's environment has none of these.
+        // Only the launcher's wall clock: QEMU's environment does not have these variables.
         command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", &clock);
         command.env("FAKETIME_NO_CACHE", "1").env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_RESET", "1");
         let mut launcher = lab.start(&mut command);
@@ -109,7 +113,7 @@ pub fn rows(table: &mut Table) {
         lab.recovers();
         Ok(())
     });
-    table.row("nobody reads standard output", 1, |_| {
+    table.row("standard output is closed by its reader", 1, |_| {
         let lab = Lab::warm();
         for args in [
             &["--help"][..],
@@ -124,12 +128,12 @@ pub fn rows(table: &mut Table) {
         }
         Ok(())
     });
-    table.row("nobody reads standard error", 1, |_| {
+    table.row("standard error is closed by its reader", 1, |_| {
         let lab = Lab::cold();
         let status = lab.command(&[]).env("VIRTUALGHOST_VCPUS", "0").stderr(unread()).status().unwrap();
         assert_eq!(status.code(), Some(2));
-        let mut launcher = lab.start_unheard(unread);
-        is_told_ready(&lab, &mut launcher);
+        let mut launcher = lab.start_unread(unread);
+        is_ready_by_state(&lab, &mut launcher);
         launcher.stops();
         lab.recovers();
         Ok(())
@@ -139,23 +143,23 @@ pub fn rows(table: &mut Table) {
         let mut shell = Command::new("sh");
         lab.environment(&mut shell).args(["-c", "exec \"$0\" <&- >&- 2>&-"]).arg(executable());
         let mut launcher = lab.start(&mut shell);
-        is_told_ready(&lab, &mut launcher);
+        is_ready_by_state(&lab, &mut launcher);
         launcher.stops();
         lab.recovers();
         Ok(())
     });
 }
 
-/// Without its words: by what it tells other commands.
-fn is_told_ready(lab: &Lab, launcher: &mut Launcher) {
+/// By the state file, because standard error is not readable.
+fn is_ready_by_state(lab: &Lab, launcher: &mut Launcher) {
     let state = lab.vms().join("default/state.json");
     eventually("the VM is ready", Duration::from_secs(60), || {
-        assert!(launcher.process.try_wait().unwrap().is_none(), "it ended");
+        assert!(launcher.process.try_wait().unwrap().is_none(), "the launcher ended");
         fs::read_to_string(&state).ok()?.contains("\"ready\"").then_some(())
     });
 }
 
-/// A pipe whose reader has seen enough.
+/// A pipe whose reader is closed.
 fn unread() -> Stdio {
     std::io::pipe().unwrap().1.into()
 }
@@ -165,7 +169,7 @@ fn openssh_finds_the_keys(lab: &Lab) {
     let mut ssh = Command::new("ssh");
     let output = ssh.arg("-G").arg("-F").arg(folder.join("ssh-config")).arg("vg-default").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // It prints the keys' paths with their tokens.
+    // ssh prints the keys' paths with their tokens.
     let line = [b"userknownhostsfile ", folder.join("keys/known_hosts").as_os_str().as_bytes()].concat();
     let found =
         output.stdout.split(|byte| *byte == b'\n').find(|line| line.starts_with(b"userknownhostsfile"));

@@ -1,5 +1,5 @@
-//! What the fake guest writes to its home disk: blocks, each with its number, the digest of the one before it and its
-//! own. A block that was lost, torn, or written by a second QEMU at the same time shows.
+//! The blocks that the fake guest writes to its home disk. Each has its number, the digest of the previous block and its own.
+//! A block that was lost, torn, or written by a second QEMU at the same time is found.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -17,7 +17,7 @@ pub struct Written {
 }
 
 impl Written {
-    /// The block that comes next, and where.
+    /// The next block, and its offset.
     pub fn next(&self) -> (u64, [u8; BLOCK]) {
         (self.blocks * BLOCK as u64, block(self.blocks, &self.last))
     }
@@ -28,10 +28,10 @@ impl Written {
     }
 }
 
-/// Goes through at most `limit` blocks from the start.
+/// Reads at most `limit` blocks from the start.
 ///
 /// # Errors
-/// One of them is not what was written. The last may be torn: it does not count then, and is written again.
+/// A block differs from what was written. The last one may be torn: then it does not count, and is written again.
 pub fn read(file: &File, limit: Option<u64>) -> io::Result<Written> {
     let mut written = Written { blocks: 0, last: [0; DIGEST] };
     let mut found = [0; BLOCK];

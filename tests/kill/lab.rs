@@ -1,6 +1,8 @@
-//! A user with a home of their own, the launchers they start, and what must be true of that home afterwards.
+//! A lab: a user with a home of their own, the launchers that they start, and what must hold for that home afterwards.
 
 use crate::journal::{self, Written};
+use crate::stage::{Stage, words};
+use crate::util::{copy, digests, eventually, walk};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -12,16 +14,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Against hanging only.
 const LONG: Duration = Duration::from_secs(60);
 
-/// What the launcher promises for QEMU's end after its own.
+/// SPECIFICATION.md: QEMU ends this long after its launcher at the latest.
 const GONE: Duration = Duration::from_secs(2);
 
-/// Every file of the payload, by the path that it gets, with the digest of its bytes.
+/// Every file of the payload, by its path in the cache, with its digest.
 static PAYLOAD: LazyLock<BTreeMap<PathBuf, blake3::Hash>> = LazyLock::new(|| {
     let folder = std::env::var_os("VIRTUALGHOST_ASSETS").expect("tests/kill/run.sh makes the payload");
     let mut files = digests(Path::new(&folder));
@@ -29,7 +31,7 @@ static PAYLOAD: LazyLock<BTreeMap<PathBuf, blake3::Hash>> = LazyLock::new(|| {
     files
 });
 
-/// A home after a launch that went well, beside the payload: copied for those that start warm.
+/// A home after a successful launch, beside the payload. Warm labs are copies of it.
 static WARM: LazyLock<PathBuf> = LazyLock::new(|| {
     let lab = Lab::cold();
     lab.works();
@@ -40,11 +42,6 @@ static WARM: LazyLock<PathBuf> = LazyLock::new(|| {
     kept
 });
 
-/// With times, modes and holes, which the cache's stamp looks at.
-fn copy(from: &Path, to: &Path) {
-    assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
-}
-
 pub struct Lab {
     folder: TempDir,
     home: PathBuf,
@@ -52,19 +49,19 @@ pub struct Lab {
     start: &'static str,
 }
 
-/// A launcher and what it has said.
+/// A launcher, and the file with its standard error.
 pub struct Launcher {
     pub process: Child,
-    said: PathBuf,
+    stderr: PathBuf,
 }
 
 impl Lab {
-    /// Where nothing was ever started.
+    /// A lab in which nothing was started.
     pub fn cold() -> Self {
         Self::with_home("home")
     }
 
-    /// Where the parts are unpacked.
+    /// A lab in which the payload is unpacked.
     pub fn warm() -> Self {
         let lab = Self::empty("home");
         copy(&WARM, &lab.home);
@@ -75,7 +72,7 @@ impl Lab {
         if number.is_multiple_of(2) { Self::cold() } else { Self::warm() }
     }
 
-    /// The home is a folder of this name.
+    /// A lab whose home is a folder of this name.
     pub fn with_home(name: impl AsRef<OsStr>) -> Self {
         let lab = Self::empty(name);
         fs::create_dir_all(&lab.home).unwrap();
@@ -87,7 +84,7 @@ impl Lab {
         Self { home: folder.path().join(name.as_ref()), folder, start: "boot" }
     }
 
-    /// Its VMs start from a checkpoint, if there is one, and leave one.
+    /// Its VMs resume a checkpoint if there is one, and save one otherwise.
     pub fn instant(self) -> Self {
         self.starting("instant")
     }
@@ -113,24 +110,26 @@ impl Lab {
         self.home.join(".local/state/virtualghost/vms")
     }
 
-    /// What the guest does instead of booting and staying.
+    /// Sets the guest's steps; without them it boots and keeps running.
     pub fn steps(&self, steps: &[&str]) {
         fs::write(self.home.join("steps"), steps.join("\n")).unwrap();
     }
 
-    /// `command` with the environment of this user and nothing else.
+    /// Sets the environment of this user, and nothing else.
     pub fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", &self.home);
-        // One that QEMU gets, too: by it the processes are found.
+        // QEMU gets this variable too; `processes` finds it.
         command.env("XDG_KILL_LAB", self.folder());
         command.env("VIRTUALGHOST_HOME_SIZE", "64").env("VIRTUALGHOST_ACCEL", "tcg");
         command.env("VIRTUALGHOST_START", self.start);
+        // The fake QEMU writes to the lab.
+        command.env("VIRTUALGHOST_JAIL", "off");
         command.env("VIRTUALGHOST_POWEROFF_TIMEOUT", "1").stdin(Stdio::null())
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(executable());
-        self.environment(&mut command).args(args);
+        self.environment(&mut command).args(args).stdin(Stdio::null());
         command
     }
 
@@ -150,26 +149,26 @@ impl Lab {
         self.start(&mut self.command(&[]))
     }
 
-    /// A launcher that sends a signal to itself at a fault point; `:stop` after its name, SIGSTOP.
-    pub fn launch_with_fault(&self, fault: &str) -> Launcher {
-        self.start(self.command(&[]).env("VIRTUALGHOST_FAULT", fault))
+    /// A launcher that sends SIGKILL to itself at a fail point; with `:stop` after its name, SIGSTOP.
+    pub fn launch_with_failpoint(&self, failpoint: &str) -> Launcher {
+        self.start(self.command(&[]).env("VIRTUALGHOST_FAILPOINT", failpoint))
     }
 
     pub fn start(&self, command: &mut Command) -> Launcher {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
-        let said = self.folder().join(format!("said-{}", STARTED.fetch_add(1, Ordering::Relaxed)));
-        let file = File::create(&said).unwrap();
+        let stderr = self.folder().join(format!("stderr-{}", STARTED.fetch_add(1, Ordering::Relaxed)));
+        let file = File::create(&stderr).unwrap();
         let process = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
-        Launcher { process, said }
+        Launcher { process, stderr }
     }
 
-    /// One that nobody listens to.
-    pub fn start_unheard(&self, unread: impl Fn() -> Stdio) -> Launcher {
+    /// A launcher whose output has no reader.
+    pub fn start_unread(&self, unread: impl Fn() -> Stdio) -> Launcher {
         let process = self.command(&["-vvv"]).stdout(unread()).stderr(unread()).spawn().unwrap();
-        Launcher { process, said: "/dev/null".into() }
+        Launcher { process, stderr: "/dev/null".into() }
     }
 
-    /// Every process that has this lab's folder in its environment or its arguments; zombies have neither.
+    /// Every process with this lab's folder in its environment or its arguments. Zombies have neither.
     pub fn processes(&self) -> Vec<Pid> {
         let needle = self.folder().as_os_str().as_bytes();
         let has = |pid: &Path, what: &str| {
@@ -182,13 +181,13 @@ impl Lab {
         pids.collect()
     }
 
-    /// QEMU's: what is left when the launcher is not counted.
+    /// QEMU's pid.
     pub fn qemu(&self, launcher: &Launcher) -> Pid {
         let processes = self.processes();
         *processes.iter().find(|pid| **pid != launcher.pid()).expect("QEMU runs")
     }
 
-    /// What must hold as soon as the launcher is dead, before anything else is done.
+    /// What must hold as soon as the launcher is dead: no QEMU, no lock, whole versions and disks.
     pub fn is_at_rest(&self) {
         eventually("no QEMU is left", GONE, || self.processes().is_empty().then_some(()));
         for lock in self
@@ -196,7 +195,7 @@ impl Lab {
             .iter()
             .filter(|path| path.ends_with("lock") || path.extension() == Some(OsStr::new("lock")))
         {
-            // A dying process loses its memory, by which it is found, before its files.
+            // A process that ends loses its memory, by which it is found, before its files.
             let is_free = || File::open(lock).unwrap().try_lock().ok();
             eventually(&format!("{} is free", lock.display()), GONE, is_free);
         }
@@ -204,15 +203,15 @@ impl Lab {
         self.journals(None);
     }
 
-    /// After a fault: at rest; the next launch works with no manual step, on whole parts and the same home; nothing is
-    /// left behind after it.
+    /// After a fault: no process and no lock remain; the next launch works without a manual step, with a whole payload and the
+    /// same home; and it leaves nothing behind.
     pub fn recovers(&self) {
         self.is_at_rest();
         let before = self.journals(None);
         self.works();
         for (path, written) in before {
             let now = self.journals(Some(written.blocks));
-            assert_eq!(now[&path], written, "the home disk lost something");
+            assert_eq!(now[&path], written, "blocks of the home disk are lost");
         }
         assert_eq!(self.versions_are_whole(), 1, "versions in the cache");
         self.is_clean();
@@ -223,12 +222,12 @@ impl Lab {
         let _ = fs::remove_file(self.home.join("steps"));
         let mut launcher = self.launch();
         launcher.is_ready();
-        assert!(self.versions_are_whole() > 0, "it runs on nothing");
+        assert!(self.versions_are_whole() > 0, "it runs without a payload");
         launcher.stops();
         self.is_at_rest();
     }
 
-    /// A version that has its name has every byte. Returns how many there are.
+    /// Checks that each version with its final name is complete. Returns their number.
     pub fn versions_are_whole(&self) -> usize {
         let versions = fs::read_dir(self.cache().join("assets")).into_iter().flatten().flatten();
         let named = versions.filter(|entry| !entry.file_name().as_bytes().starts_with(b"."));
@@ -244,7 +243,7 @@ impl Lab {
                     assert!(checkpoint.join(file).exists(), "{} has no {file}", checkpoint.display());
                 }
             }
-            assert!(files == *PAYLOAD, "{} is not what was packed", entry.path().display());
+            assert!(files == *PAYLOAD, "{} differs from the payload", entry.path().display());
         };
         named.map(check).count()
     }
@@ -255,7 +254,7 @@ impl Lab {
         homes.map(|path| (path.clone(), journal::read(&File::open(path).unwrap(), limit).unwrap())).collect()
     }
 
-    /// Nothing lies about but what the next launch can use.
+    /// Only files that the next launch can use remain.
     pub fn is_clean(&self) {
         for path in self.files() {
             let relative = path.strip_prefix(&self.home).unwrap();
@@ -263,15 +262,20 @@ impl Lab {
             let name = relative.file_name().unwrap().to_string_lossy();
             let kept = match relative.parent().unwrap().to_string_lossy().as_ref() {
                 "" => name == "steps" || name == ".config" || name == "ballast",
-                ".cache/virtualghost" => ["changes.lock", "leases.lock", "overlays.lock"].contains(&&*name),
-                ".local/state/virtualghost" => ["ssh-config", "learnt.json"].contains(&&*name),
+                ".cache/virtualghost" => {
+                    ["CACHEDIR.TAG", "changes.lock", "leases.lock", "overlays.lock"].contains(&&*name)
+                }
+                ".local/state/virtualghost" => ["ssh-config", "known-failures.json"].contains(&&*name),
+                // When the notices of once a month were last printed.
+                ".local/state/virtualghost/notices" => true,
                 ".local/share/virtualghost/homes" => name.ends_with(".img"),
                 folder if folder.starts_with(".local/state/virtualghost/vms/") => {
-                    ["lock", "console.log", "qemu.log", "launcher.log", "stop.lock"].contains(&&*name)
+                    ["lock", "console.log", "qemu.log", "network.log", "launcher.log", "stop.lock"]
+                        .contains(&&*name)
                 }
                 folder => folder.starts_with(".cache/virtualghost/assets/") && !text.contains("assets/."),
             };
-            assert!(kept, "{text} was left behind");
+            assert!(kept, "{text} remains");
         }
     }
 
@@ -303,57 +307,64 @@ impl Launcher {
         kill(self.pid(), signal).unwrap();
     }
 
-    pub fn said(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.said).unwrap()).into_owned()
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.stderr).unwrap()).into_owned()
     }
 
-    pub fn says(&mut self, what: &str) {
+    /// Waits until it prints `what`.
+    pub fn prints(&mut self, what: &str) {
         eventually(what, LONG, || {
-            if self.said().contains(what) {
+            if self.stderr().contains(what) {
                 return Some(());
             }
             let ended = self.process.try_wait().unwrap();
-            assert!(ended.is_none(), "never said {what:?}, but {ended:?}:\n{}", self.said());
+            assert!(ended.is_none(), "{what:?} was not printed, {ended:?}:\n{}", self.stderr());
             None
         });
     }
 
     pub fn is_ready(&mut self) {
-        self.says("ready (");
+        self.prints(words(Stage::Ready));
     }
 
     pub fn ends(&mut self) -> ExitStatus {
         eventually("the launcher ends", LONG, || self.process.try_wait().unwrap())
     }
 
-    /// Asked to, it powers the VM off.
+    /// SIGTERM powers the VM off.
     pub fn stops(&mut self) {
         self.signal(Signal::SIGTERM);
         let status = self.ends();
-        assert!(status.success(), "{status}:\n{}", self.said());
+        assert!(status.success(), "{status}:\n{}", self.stderr());
     }
 
-    /// It killed itself.
+    /// SIGTERM ends a VM that does not power off, which is no clean end.
+    pub fn stops_by_force(&mut self) {
+        self.signal(Signal::SIGTERM);
+        self.fails(3, "stopped before its guest had powered off");
+    }
+
+    /// It ends by its own SIGKILL.
     pub fn is_killed(&mut self) {
         let status = self.ends();
-        assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "{status}:\n{}", self.said());
+        assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "{status}:\n{}", self.stderr());
     }
 
-    /// It ends with this status and an `error:` that has these words; no panic.
-    pub fn fails(&mut self, code: i32, words: &str) {
+    /// It ends with this status, and with an `error:` that contains `named`.
+    pub fn fails(&mut self, code: i32, named: &str) {
         let status = self.ends();
-        let said = self.said();
-        assert_eq!(status.code(), Some(code), "{said}");
-        assert!(said.contains("error: ") && said.contains(words), "not {words:?} but:\n{said}");
+        let stderr = self.stderr();
+        assert_eq!(status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains("error: ") && stderr.contains(named), "no {named:?} in:\n{stderr}");
     }
 
     /// As [`Self::fails`], before there is a VM.
-    pub fn refuses(&mut self, code: i32, words: &str) {
+    pub fn refuses(&mut self, code: i32, named: &str) {
         eventually("the launcher refuses", LONG, || {
-            assert!(!self.said().contains("starting QEMU"), "it starts");
+            assert!(!self.stderr().contains(words(Stage::Qemu)), "QEMU was started");
             self.process.try_wait().unwrap()
         });
-        self.fails(code, words);
+        self.fails(code, named);
     }
 
     pub fn is_halted(&self) {
@@ -366,37 +377,4 @@ impl Launcher {
 
 pub fn executable() -> &'static str {
     env!("CARGO_BIN_EXE_virtualghost")
-}
-
-/// What `read` gives, as soon as it gives something.
-pub fn eventually<T>(what: &str, limit: Duration, mut read: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + limit;
-    loop {
-        if let Some(found) = read() {
-            return found;
-        }
-        assert!(Instant::now() < until, "never happened: {what}");
-        std::thread::sleep(Duration::from_millis(3));
-    }
-}
-
-pub fn walk(folder: &Path, each: &mut dyn FnMut(&Path, &fs::Metadata)) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let Ok(meta) = entry.path().symlink_metadata() else { continue };
-        each(&entry.path(), &meta);
-        if meta.is_dir() {
-            walk(&entry.path(), each);
-        }
-    }
-}
-
-fn digests(folder: &Path) -> BTreeMap<PathBuf, blake3::Hash> {
-    let mut found = BTreeMap::new();
-    walk(folder, &mut |path, meta| {
-        if meta.is_file() {
-            let digest = blake3::hash(&fs::read(path).unwrap());
-            found.insert(path.strip_prefix(folder).unwrap().to_owned(), digest);
-        }
-    });
-    found
 }

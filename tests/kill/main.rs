@@ -1,7 +1,7 @@
-//! The launcher, killed. `make kill-matrix` builds it with fault points and a tiny payload, kills it (and QEMU under
-//! it) wherever a launch can be, takes away disk, folders and time, and prints a table of what came of it.
+//! Kills the launcher and QEMU. `make kill-matrix` builds a launcher with fail points and a tiny payload, kills it and QEMU at
+//! every step of a launch, fills disks, changes folders and clocks, and prints a table of the results.
 //!
-//! After whatever was done to it, one promise is asked for: [`lab::Lab::recovers`].
+//! After each fault one promise is tested: [`lab::Lab::recovers`].
 
 mod disk;
 mod homes;
@@ -10,9 +10,14 @@ mod lab;
 mod matrix;
 mod qemu;
 mod random;
+#[path = "../skipped.rs"]
+mod skipped;
+#[path = "../boot/stage.rs"]
+mod stage;
 mod storms;
 mod table;
 mod users;
+mod util;
 
 use table::Table;
 

@@ -1,15 +1,16 @@
-//! SIGKILL of the launcher: at every fault point, and at moments that nobody chose.
+//! SIGKILL of the launcher: at every fail point, and at random moments.
 
 use crate::lab::Lab;
 use crate::random;
+use crate::stage::{Stage, words};
 use crate::table::Table;
 use nix::sys::signal::Signal;
 use std::fs;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-use virtualghost::fault::Point;
+use virtualghost::failpoints::FailPoint;
 
-/// How long the longest life takes here, from a first start to its end.
+/// The duration of a first start with its end, on this machine.
 static LIFE: LazyLock<Duration> = LazyLock::new(|| {
     let started = Instant::now();
     Lab::cold().works();
@@ -17,7 +18,7 @@ static LIFE: LazyLock<Duration> = LazyLock::new(|| {
 });
 
 pub fn rows(table: &mut Table) {
-    for point in Point::ALL {
+    for point in FailPoint::ALL {
         table.row(&format!("launcher killed: {}", point.name()), table.runs(2, 10), |number| {
             killed_at(*point, number);
             Ok(())
@@ -33,26 +34,26 @@ pub fn rows(table: &mut Table) {
     });
 }
 
-fn killed_at(point: Point, number: usize) {
+fn killed_at(point: FailPoint, number: usize) {
     let lab = match point {
         // Steps of a first start.
-        Point::HomeMade
-        | Point::CacheLocked
-        | Point::AfterChunk
-        | Point::BeforeRename
-        | Point::AfterRename => Lab::cold(),
+        FailPoint::HomeMade
+        | FailPoint::CacheLocked
+        | FailPoint::AfterChunk
+        | FailPoint::BeforeRename
+        | FailPoint::AfterRename => Lab::cold(),
         _ if is_at_checkpoint(point) => {
             let lab = Lab::cold_or_warm(number).instant();
-            if point == Point::Entered && lab.cache().exists() {
-                lab.works(); // so that this start is one from a checkpoint
+            if point == FailPoint::Entered && lab.cache().exists() {
+                lab.works(); // so that this start resumes a checkpoint
             }
             lab
         }
         _ => Lab::cold_or_warm(number),
     };
     guest(&lab, point);
-    let mut launcher = lab.launch_with_fault(point.name());
-    if matches!(point, Point::PowerButton | Point::QuitSent | Point::AfterExit) {
+    let mut launcher = lab.launch_with_failpoint(point.name());
+    if matches!(point, FailPoint::PowerButton | FailPoint::QuitSent | FailPoint::AfterExit) {
         launcher.is_ready();
         launcher.signal(Signal::SIGTERM);
     }
@@ -60,18 +61,21 @@ fn killed_at(point: Point, number: usize) {
     lab.recovers();
 }
 
-/// Only a start that has to do with a checkpoint comes to it.
-pub fn is_at_checkpoint(point: Point) -> bool {
-    matches!(point, Point::Saving | Point::CheckpointMade | Point::CheckpointNamed | Point::Entered)
+/// Only a start with a checkpoint reaches `point`.
+pub fn is_at_checkpoint(point: FailPoint) -> bool {
+    matches!(
+        point,
+        FailPoint::Saving | FailPoint::CheckpointMade | FailPoint::CheckpointNamed | FailPoint::Entered
+    )
 }
 
-/// A guest that comes to `point`: its console and its control port have no common order.
-pub fn guest(lab: &Lab, point: Point) {
+/// Sets the guest's steps so that it reaches `point`: its console and its control port have no common order.
+pub fn guest(lab: &Lab, point: FailPoint) {
     let ready = "control={\"event\":\"session-ready\"}\\n";
     match point {
-        Point::Kernel => lab.steps(&["greet", "console=Linux\\n"]),
-        Point::Services => lab.steps(&["greet", "console=Welcome to Debian\\n"]),
-        Point::QuitSent => lab.steps(&["ignore-powerdown", "greet", "console=Linux\\n", ready]),
+        FailPoint::Kernel => lab.steps(&["greet", "console=Linux\\n"]),
+        FailPoint::Services => lab.steps(&["greet", "console=Welcome to Debian\\n"]),
+        FailPoint::QuitSent => lab.steps(&["ignore-powerdown", "greet", "console=Linux\\n", ready]),
         _ => (),
     }
 }
@@ -83,7 +87,7 @@ fn killed_at_random(number: usize) {
     let mut launcher = lab.launch();
     let mut asked = false;
     while started.elapsed() < moment && launcher.process.try_wait().unwrap().is_none() {
-        if !asked && launcher.said().contains("ready (") {
+        if !asked && launcher.stderr().contains(words(Stage::Ready)) {
             launcher.signal(Signal::SIGTERM);
             asked = true;
         }
@@ -96,7 +100,7 @@ fn killed_at_random(number: usize) {
 
 fn clean_killed_at_random(number: usize) {
     let lab = Lab::warm();
-    // More to remove, so that there is time to be killed in.
+    // More versions to remove, so that there is time to kill it.
     let version = fs::read_dir(lab.cache().join("assets")).unwrap().next().unwrap().unwrap().path();
     for other in 0..8 {
         let name = version.with_file_name(format!("{other:020}"));

@@ -1,7 +1,8 @@
-//! QEMU and its guest fail under a launcher that lives: killed, halted, deaf, panicked; all of them suspended.
+//! QEMU and its guest fail under a live launcher: killed, stopped, not responding, panicked; and all of them suspended.
 
 use crate::lab::{Lab, Launcher};
 use crate::random;
+use crate::stage::{Stage, words};
 use crate::table::Table;
 use nix::sys::signal::{Signal, kill};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ pub fn rows(table: &mut Table) {
     table.row("QEMU killed: ready", table.runs(2, 10), |_| {
         let (lab, mut launcher) = ready(&[]);
         kill(lab.qemu(&launcher), Signal::SIGKILL).unwrap();
-        launcher.fails(3, "QEMU was ended by SIGKILL");
+        launcher.fails(3, "SIGKILL");
         lab.recovers();
         Ok(())
     });
@@ -27,12 +28,12 @@ pub fn rows(table: &mut Table) {
                 }
             }
         }
-        // Alive if the moment came before QEMU did.
+        // The launcher is alive if the moment was before QEMU's start.
         if launcher.process.try_wait().unwrap().is_none() {
             launcher.signal(Signal::SIGTERM);
         }
         launcher.ends();
-        assert!(!launcher.said().contains("panicked"), "{}", launcher.said());
+        assert!(!launcher.stderr().contains("panicked"), "{}", launcher.stderr());
         lab.recovers();
         Ok(())
     });
@@ -51,28 +52,31 @@ pub fn rows(table: &mut Table) {
         let (lab, mut launcher) = ready(&[]);
         kill(lab.qemu(&launcher), Signal::SIGSTOP).unwrap();
         std::thread::sleep(pause);
-        launcher.stops();
+        launcher.stops_by_force();
         lab.recovers();
         Ok(())
     });
     table.row("the guest ignores power-off", 1, |_| {
         let (lab, mut launcher) = ready(&["ignore-powerdown"]);
-        launcher.stops();
-        assert!(launcher.said().contains("did not power off in time"), "{}", launcher.said());
+        launcher.stops_by_force();
         lab.recovers();
         Ok(())
     });
-    table.row("QEMU ignores quit, too", 1, |_| {
+    table.row("QEMU ignores quit too", 1, |_| {
         let (lab, mut launcher) = ready(&["ignore-powerdown", "ignore-quit"]);
-        launcher.stops();
+        launcher.stops_by_force();
         lab.recovers();
         Ok(())
     });
     table.row("the guest panics", 2, |number| {
         let lab = Lab::warm();
-        let before = ["greet", "console=Kernel panic - not syncing\\n", "guest-panic"];
-        lab.steps(if number == 0 { &before } else { &["greet", "console=Linux\\n", READY, "guest-panic"] });
-        lab.launch().fails(3, "the guest's kernel panicked");
+        let last = "Kernel panic - not syncing";
+        let console = format!("console={last}\\n");
+        let steps = ["greet", &console, READY, "guest-panic"];
+        // Before the session, and after.
+        let steps = steps.into_iter().filter(|step| number > 0 || *step != READY);
+        lab.steps(&steps.collect::<Vec<_>>());
+        lab.launch().fails(3, last);
         lab.recovers();
         Ok(())
     });
@@ -88,15 +92,17 @@ pub fn rows(table: &mut Table) {
         let gate = lab.folder().join("gate");
         lab.steps(&[&format!("await={}", gate.display()), "greet", "console=Linux\\n", READY]);
         let mut launcher = lab.start(
-            lab.command(&[]).env("VIRTUALGHOST_LIFE_TIMEOUT", "8").env("VIRTUALGHOST_TCG_PATIENCE", "1"),
+            lab.command(&[])
+                .env("VIRTUALGHOST_BOOT_TIMEOUT", "8")
+                .env("VIRTUALGHOST_TCG_TIMEOUT_FACTOR", "1"),
         );
-        launcher.says("starting QEMU");
-        // Longer than QEMU has for its answer.
+        launcher.prints(words(Stage::Qemu));
+        // Longer than QEMU's time limit.
         suspend(&lab, Duration::from_secs(9));
         std::fs::write(gate, "").unwrap();
         launcher.is_ready();
-        let said = launcher.said();
-        assert_eq!(said.matches("starting QEMU").count(), 1, "it was given up:\n{said}");
+        let stderr = launcher.stderr();
+        assert_eq!(stderr.matches(words(Stage::Qemu)).count(), 1, "QEMU was started again:\n{stderr}");
         launcher.stops();
         lab.recovers();
         Ok(())
@@ -112,7 +118,7 @@ fn ready(before: &[&str]) -> (Lab, Launcher) {
     (lab, launcher)
 }
 
-/// As when a laptop's lid closes, but that the clock runs on.
+/// Like a laptop whose lid is closed, except that the clock continues.
 fn suspend(lab: &Lab, pause: Duration) {
     let all = lab.processes();
     all.iter().for_each(|pid| kill(*pid, Signal::SIGSTOP).unwrap());

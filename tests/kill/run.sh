@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Kills the launcher, and QEMU under it, at every step; prints a table of what came of it.
+# Kills the launcher and QEMU at every step, and prints a table of the results.
 # Usage: tests/kill/run.sh TARGET-FOLDER [short|long] [ROW...]   (rows whose name contains a word; default: all)
-# KILL_SEED=N repeats the random moments of an earlier run. The launcher is built with fault points and a payload of
-# 30 MB whose QEMU is the fake one; what needs a mount is done in a namespace.
+# KILL_SEED=N repeats the random moments of an earlier run. The launcher is built with fail points and a payload of 30 MB
+# with a fake QEMU. Mounts are in a namespace.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
 cd "$(dirname "$0")/../.."
@@ -30,9 +30,9 @@ make_payload() {
 [ "$payload/qemu/manifest.json" -nt tests/kill/run.sh ] || make_payload
 export VIRTUALGHOST_ASSETS=$payload CARGO_TARGET_DIR=$target KILL_LENGTH=$length
 read -ra cargo <<<"${CARGO:-cargo}"
-# `cargo test --example` would make a test of it.
-"${cargo[@]}" build -q --features fault-points --example fake-qemu
-cargo+=(test -q --features fault-points)
+# `cargo test --example` would compile it as a test.
+"${cargo[@]}" build -q --features failpoints --example fake-qemu
+cargo+=(test -q --features failpoints)
 "${cargo[@]}" --test kill --no-run
 namespace=(unshare --mount)
 [ "$(id -u)" = 0 ] || namespace=(unshare --map-root-user --mount)

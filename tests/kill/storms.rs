@@ -1,4 +1,4 @@
-//! Many launchers at once: never a wrong result, and never one that waits for ever.
+//! Many launchers at once: no wrong result, and no launcher that waits forever.
 
 use crate::lab::{Lab, Launcher};
 use crate::table::Table;
@@ -22,8 +22,8 @@ pub fn rows(table: &mut Table) {
         let mut launchers: Vec<_> = (0..8).map(|number| lab.launch_named(number)).collect();
         launchers.iter_mut().for_each(Launcher::is_ready);
         assert_eq!(lab.versions_are_whole(), 1);
-        let unpacked = launchers.iter().filter(|launcher| launcher.said().contains("unpacked 25 %")).count();
-        assert_eq!(unpacked, 1, "launchers unpacked the same");
+        let unpacked = launchers.iter().filter(|launcher| launcher.stderr().contains("25 %")).count();
+        assert_eq!(unpacked, 1, "launchers unpacked the payload");
         launchers.iter_mut().for_each(Launcher::stops);
         lab.recovers();
         Ok(())
@@ -31,13 +31,13 @@ pub fn rows(table: &mut Table) {
     table.row("storm: 8 starts of one name", table.runs(1, 10), |_| {
         let lab = Lab::warm();
         let mut launchers: Vec<_> = (0..8).map(|_| lab.launch_named(0)).collect();
-        // One has the name; it is the only one that does not end by itself.
+        // One has the name and keeps running. The others end.
         let mut taken = 0;
         while taken < 7 {
             launchers.retain_mut(|launcher| {
                 let refused = launcher.process.try_wait().unwrap().is_some();
                 if refused {
-                    launcher.fails(2, "is running already");
+                    launcher.fails(2, "vm0");
                     taken += 1;
                 }
                 !refused
@@ -73,7 +73,7 @@ pub fn rows(table: &mut Table) {
             });
             let ends: Vec<_> = launches.collect::<Vec<_>>().into_iter().map(|launch| launch.join()).collect();
             over.store(true, Ordering::Relaxed);
-            ends.into_iter().for_each(|end| end.expect("a launch went wrong"));
+            ends.into_iter().for_each(|end| end.expect("a launch failed"));
         });
         lab.recovers();
         assert!(fs::read_dir(lab.cache().join("leases")).unwrap().next().is_none(), "leases are left");

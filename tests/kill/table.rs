@@ -1,18 +1,19 @@
-//! The table: a row per fault, its runs a few at a time, a failed one with its reason. A run that can't be made on this
-//! machine says so.
+//! The table: one row per fault. Each row has a number of runs, a few of them at a time. A row that this machine cannot
+//! run is skipped.
 
+use crate::skipped::skipped;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// More at a time than there are cores, since most of a run is waiting; not so many that each takes long.
+/// More than there are cores, because a run mostly waits.
 const AT_ONCE: usize = 4;
 
-/// What this machine lacks for a run.
-pub struct NotHere(pub String);
+/// Why this machine cannot do a run.
+pub struct Unsupported(pub String);
 
-pub type Run = Result<(), NotHere>;
+pub type Run = Result<(), Unsupported>;
 
 pub struct Table {
     only: Vec<String>,
@@ -38,7 +39,7 @@ impl Table {
             return;
         }
         let next = AtomicUsize::new(0);
-        let (failures, lacking) = (AtomicUsize::new(0), Mutex::new(None));
+        let (failures, unsupported) = (AtomicUsize::new(0), Mutex::new(None));
         std::thread::scope(|scope| {
             for _ in 0..AT_ONCE.min(runs) {
                 scope.spawn(|| {
@@ -47,19 +48,22 @@ impl Table {
                         if number >= runs {
                             return;
                         }
-                        // What went wrong is printed as it happens.
+                        // The panic has already printed why.
                         match catch_unwind(AssertUnwindSafe(|| run(number))) {
                             Err(_) => drop(failures.fetch_add(1, Ordering::Relaxed)),
-                            Ok(Err(NotHere(why))) => *lacking.lock().unwrap() = Some(why),
+                            Ok(Err(Unsupported(why))) => *unsupported.lock().unwrap() = Some(why),
                             Ok(Ok(())) => (),
                         }
                     }
                 });
             }
         });
-        let outcome = match (failures.into_inner(), lacking.into_inner().unwrap()) {
+        let outcome = match (failures.into_inner(), unsupported.into_inner().unwrap()) {
             (0, None) => "as promised".to_owned(),
-            (0, Some(why)) => format!("not run: {why}"),
+            (0, Some(why)) => {
+                skipped(&format!("kill: {name}"), &why);
+                "skipped".to_owned()
+            }
             (failures, _) => {
                 self.failed += 1;
                 format!("FAILED {failures} times")

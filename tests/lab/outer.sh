@@ -1,19 +1,21 @@
 # shellcheck shell=bash disable=SC2154,SC2016,SC2164 # set by the test; for another shell; scripts/lib.sh has set -e
-# A machine of a test's own: an outer VM with Debian's cloud kernel, in which the launcher runs as a user would run it
-# and starts inner VMs. Sourced by tests of this folder, after scripts/lib.sh and tests/build/check.sh.
+# A separate machine for a test: an outer VM with Debian's cloud kernel, in which a user runs the launcher and starts inner
+# VMs. Sourced by tests of this folder, after scripts/lib.sh and tests/build/check.sh.
 #
-# What is checked stands in NAME-outer.sh, which is the outer VM's init; its lines come out on the serial console.
-# The outer root is kept in the build cache (lab-NAME/), with the versions that Debian had when it was made.
+# The checks are in NAME-outer.sh, the outer VM's init, which prints to the serial console.
+# The outer root is kept in the build cache (lab-NAME/), with Debian's versions of that day.
 # The test sets: name, work; packages (of the outer root, beside the essential ones); drivers (tar patterns).
 
-need mmdebstrap mkfs.ext4 dpkg-deb apt-get jq
-outer_qemu=$REPO/assets/build/qemu
-[ -x "$outer_qemu/bin/qemu-system-x86_64" ] || die "no QEMU in $outer_qemu; run: make package-qemu"
+# The processor, by QEMU's flags. A test may set another one. The clock of this one advances one nanosecond per instruction, so
+# the time limits of the launcher and of systemd allow the same work as on a real machine, however slow TCG in TCG is.
+outer_processor=(-accel "tcg,thread=single" -icount "shift=0,sleep=on" -cpu max)
+
+need mmdebstrap mkfs.ext4 dpkg-deb apt-get jq unshare pgrep
 outer_suites=(trixie trixie-updates trixie-security)
 outer_kernel=linux-image-cloud-amd64
 
-# What the outer kernel starts. It has NVMe and ext4 built in, so the root needs no initrd; the second disk comes by
-# another driver, as the names of two NVMe disks are a matter of which is found first.
+# The init of the outer VM. The kernel has NVMe and ext4 built in, so it needs no initrd. The second disk has another driver,
+# because the names of two NVMe disks depend on which is found first.
 outer_init='#!/bin/bash
 mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs dev /dev
 modprobe virtio_blk
@@ -54,41 +56,66 @@ build_outer() (
     rm -rf "$tmp"
 )
 
+# Debian's QEMU, because the executable's has the devices of the inner VM alone: unpacked with its libraries into a folder.
+build_outer_qemu() (
+    local dir=$1 tmp=$1/tmp root=$1/root link deb
+    mkdir -p "$tmp" "$root"/{usr/{bin,sbin,lib,lib64},dev,proc,tmp}
+    for link in bin sbin lib lib64; do ln -s "usr/$link" "$root/$link"; done
+    private_apt "$tmp/apt" "${outer_suites[@]}"
+    apt-get "${apt_opts[@]}" -qq -y -o Debug::NoLocking=1 -o APT::Install-Recommends=false --download-only \
+        install '?essential' qemu-system-x86 >/dev/null
+    for deb in "$tmp"/apt/cache/archives/*.deb; do
+        dpkg-deb --fsys-tarfile "$deb" | tar -C "$root" --keep-directory-symlink --no-same-owner -x
+    done
+    rm -rf "$tmp"
+    jq -n '{component: "lab-qemu"}' >"$dir/manifest.json"
+)
+
+# outer_qemu ARGUMENT…: runs it, with this machine's devices and the test's folder.
+outer_qemu() {
+    as_root unshare --mount bash -euc '
+        root=$1 work=$2 && shift 2
+        mkdir -p "$root$work" && mount --rbind "$work" "$root$work"
+        mount --rbind /dev "$root/dev" && mount --rbind /proc "$root/proc"
+        exec chroot "$root" "$@"
+    ' bash "$work/qemu/root" "$work" timeout --kill-after=10 "$@"
+}
+
 outer_vm=
 outer_end() {
-    [ -z "$outer_vm" ] || kill "$outer_vm" 2>/dev/null || true
+    # The shell of the background job has one child, which passes the signal on.
+    [ -z "$outer_vm" ] || pgrep -P "$outer_vm" | as_root xargs -r kill || true
     rm -rf "$work"
 }
 trap outer_end EXIT
 
-# outer_disks EXECUTABLE [FOLDER…]: the root, and a second disk with what is tested, what tests it, these folders, and
+# outer_disks EXECUTABLE [FOLDER…]: makes the root, and a second disk with the executable, the checks, these folders, and
 # space for the user's files.
 outer_disks() {
     local key
     key=$(inputs_key "=$name ${outer_suites[*]} $outer_kernel ${packages[*]} ${drivers[*]} $outer_init" \
         "=$(declare -f build_outer private_apt)" "=$SOURCE_DATE_EPOCH")
-    # In a subshell, as `cached` has a trap of its own.
+    # In a subshell, because `cached` sets a trap.
     (cached "lab-$name" "$key" "$work/outer" build_outer)
+    key=$(inputs_key "=${outer_suites[*]}" "=$(declare -f build_outer_qemu private_apt)")
+    (cached lab-qemu "$key" "$work/qemu" build_outer_qemu)
     mkdir "$work/lab"
     cp "$1" "$work/lab/virtualghost"
     cp "$REPO/tests/lab/$name-outer.sh" "$work/lab/outer.sh"
-    cp "$REPO/tests/build/check.sh" "$work/lab/"
+    cp "$REPO/tests/build/check.sh" "$REPO/tests/lab/outer-init.sh" "$work/lab/"
     (($# == 1)) || cp -R "${@:2}" "$work/lab/"
     truncate -s 12G "$work/lab.img"
     mkfs.ext4 -q -d "$work/lab" "$work/lab.img"
     rm -rf "$work/lab"
 }
 
-# outer_run LIMIT KERNEL-ARGUMENTS ARGUMENT…: boots the outer VM with these more arguments of QEMU's, and counts its
-# checks. Its clock counts instructions, one a nanosecond, and not the host's seconds: the limits of the launcher and of
-# systemd mean as much work as they do on a machine, however slow TCG in TCG is and whatever else runs here.
+# outer_run LIMIT KERNEL-ARGUMENTS ARGUMENT…: boots the outer VM with these additional QEMU arguments, and counts its checks.
 outer_run() {
     local limit=$1 append=$2 line
     shift 2
     : >"$work/console"
-    QEMU_MODULE_DIR=$outer_qemu/lib/qemu timeout --kill-after=10 "$limit" "$outer_qemu/bin/qemu-system-x86_64" \
-        -nodefaults -no-user-config -no-reboot -display none -L "$outer_qemu/share/qemu" \
-        -accel tcg,thread=single -icount shift=0,sleep=on -cpu max -m 4096 \
+    outer_qemu "$limit" qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none \
+        "${outer_processor[@]}" -m 4096 \
         -kernel "$work/outer/vmlinuz" \
         -append "root=/dev/nvme0n1 ro console=ttyS0 quiet panic=-1 mitigations=off init=/lab-init $append" \
         "$@" \
@@ -96,7 +123,7 @@ outer_run() {
         -drive "if=none,id=lab,format=raw,file=$work/lab.img" -device virtio-blk-pci,drive=lab,serial=lab \
         -device virtio-rng-pci -serial "file:$work/console" </dev/null &
     outer_vm=$!
-    # The console's lines, while they come.
+    # Prints the console's lines as they are written.
     while IFS= read -r line; do
         line=${line%$'\r'}
         case $line in
@@ -108,5 +135,5 @@ outer_run() {
     outer_vm=
 }
 
-# The last line of a run that went through all of it.
+# A complete run ends with this line.
 outer_complete() { grep -qE '^[0-9]+ passed, [0-9]+ failed' "$work/console"; }

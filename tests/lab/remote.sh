@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Long tests of VMs reached by SSH over the loopback channel, with OpenSSH's own programs and what is built on them.
+# Long tests of SSH to VMs over the private socket, with OpenSSH's programs and tools that use them.
 # Usage: tests/lab/remote.sh EXECUTABLE [GROUP]...   (default: every group)
-# Some twenty minutes; the guest takes packages from the Debian archive. Needs nothing of the user's configuration.
-# shellcheck disable=SC2016,SC2317 # what is for the guest's shell; what check calls
+# It takes some twenty minutes; the guest installs packages from the Debian archive. The user's configuration is not read.
+# shellcheck disable=SC2016,SC2317 # single quotes are for the guest's shell; functions that check calls
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
 # shellcheck source=tests/build/check.sh
@@ -22,14 +22,15 @@ unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME SSH_AUTH_SOCK SSH_ASKPASS DIS
 mkdir "$HOME"
 vms=$HOME/.local/state/virtualghost/vms homes=$HOME/.local/share/virtualghost/homes
 config=$HOME/.local/state/virtualghost/ssh-config
+# shellcheck source=tests/lab/vm.sh
+. "$REPO/tests/lab/vm.sh"
 
-vg() { "$executable" "$@"; }
 guest() { vg exec lab -- "$@"; }
 guest_root() { vg exec lab --root -- "$@"; }
 
 clean_up() {
     mountpoint -q "$work/mount" && fusermount3 -u "$work/mount"
-    # A launcher that a failed test left stopped hears nothing else.
+    # A failed test may leave a launcher stopped (SIGSTOP).
     [ -z "${launcher-}" ] || kill -CONT "$launcher"
     vg stop --all --force
     wait
@@ -38,35 +39,18 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
-# start NAME [FLAG]...: returns when the session is ready, and prints what the VM is called.
+# start NAME [FLAG]...: returns when the session is ready, and prints the VM's name.
 start() { vg --display none --detach --name "$@" 2>"$work/start.log" || { cat "$work/start.log" && false; }; }
 ensure_lab() { listed lab || start lab >/dev/null; }
 
-# What `ps --json` tells of a VM; nothing if it does not run.
-listed() { told "$1" .name >/dev/null; }
-not_listed() { ! listed "$1"; }
-is() { [ "$(told "$1" .state)" = "$2" ]; }
-told() { vg ps --json | jq -er ".[] | select(.name == \"$1\") | $2"; }
-
-# await COMMAND...: until it succeeds. The limit only keeps a test that fails from hanging.
-await() {
-    local tries
-    for ((tries = 0; tries < 1200; tries++)); do
-        if "$@" >/dev/null 2>&1; then return; fi
-        sleep 0.1
-    done
-    echo "waited in vain for: $*" && false
-}
-
-equal() { [ "$1" = "$2" ] || { echo "\"$1\" is not \"$2\"" && false; }; }
 all() { local p; for p in "$@"; do wait "$p" || return; done; }
 
-# Which VM's agent is reached how: these tests are of the forwarded port.
-over_loopback() { told lab .channel.port >/dev/null; }
+# These tests are of the private socket, not of vsock.
+over_socket() { equal "$(field lab .channel)" socket; }
 
-# --- Who comes in -----------------------------------------------------------------------------------------------
+# --- Authentication ---------------------------------------------------------------------------------------------
 
-# knock WHO HOST_KEYS [OPTION]...: OpenSSH's client at the lab's agent, with nothing but what is said here.
+# knock WHO HOST_KEYS [OPTION]...: connects OpenSSH's client to the lab's agent, with these options only.
 knock() {
     local who=$1 known_hosts=$2
     shift 2
@@ -75,7 +59,7 @@ knock() {
         -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o IdentityAgent=none "$@" "$who@lab" whoami </dev/null
 }
 
-# no_entry PROMISE WHO [OPTION]...: the agent refuses, and names the one method that it has.
+# no_entry PROMISE WHO [OPTION]...: the agent refuses, and names its only method.
 no_entry() {
     local promise=$1 who=$2
     shift 2
@@ -92,45 +76,45 @@ test_keys() {
     start lab >/dev/null
     other=$(vg --display none --detach --ephemeral 2>"$work/start.log")
     ssh-keygen -q -t ed25519 -N '' -f "$work/stranger"
-    check "this is the loopback channel" over_loopback
+    check "this is the private socket" over_socket
 
     let_in() { equal "$(knock "$1" "$keys/known_hosts" -i "$2")" "$1"; }
     check "the user's key opens a session of the user's" let_in ghost "$keys/user-key"
     check "root's key opens one of root's" let_in root "$keys/root-key"
-    no_entry "a stranger's key is refused" ghost -i "$work/stranger"
-    no_entry "a stranger's key is refused as root" root -i "$work/stranger"
+    no_entry "a foreign key is refused" ghost -i "$work/stranger"
+    no_entry "a foreign key is refused as root" root -i "$work/stranger"
     no_entry "no key is refused" ghost -o IdentityFile=none -o PreferredAuthentications=publickey
-    no_entry "a password is not asked for" ghost -o PreferredAuthentications=password -o PubkeyAuthentication=no
-    no_entry "nothing is asked for interactively" ghost -o PreferredAuthentications=keyboard-interactive \
+    no_entry "password authentication is refused" ghost -o PreferredAuthentications=password -o PubkeyAuthentication=no
+    no_entry "keyboard-interactive authentication is refused" ghost -o PreferredAuthentications=keyboard-interactive \
         -o PubkeyAuthentication=no
-    no_entry "nobody comes in by asking for nothing" ghost -o PubkeyAuthentication=no -o PasswordAuthentication=no \
+    no_entry "a client without any method is refused" ghost -o PubkeyAuthentication=no -o PasswordAuthentication=no \
         -o KbdInteractiveAuthentication=no
-    no_entry "nobody comes in as root by asking for nothing" root -o PubkeyAuthentication=no \
+    no_entry "a client without any method is refused as root" root -o PubkeyAuthentication=no \
         -o PasswordAuthentication=no -o KbdInteractiveAuthentication=no
-    no_entry "by host-based authentication neither" ghost -o PreferredAuthentications=hostbased -o HostbasedAuthentication=yes
+    no_entry "host-based authentication is refused" ghost -o PreferredAuthentications=hostbased -o HostbasedAuthentication=yes
     no_entry "the user's key is not root's" root -i "$keys/user-key"
     no_entry "root's key is not the user's" ghost -i "$keys/root-key"
-    no_entry "neither is of another user" nobody -i "$keys/root-key"
-    no_entry "nor of one that is not there" nosuchuser -i "$keys/user-key"
+    no_entry "root's key is not another user's" nobody -i "$keys/root-key"
+    no_entry "an unknown user is refused" nosuchuser -i "$keys/user-key"
     no_entry "another VM's key is refused" ghost -i "$vms/$other/keys/user-key"
     no_entry "another VM's root key is refused as root" root -i "$vms/$other/keys/root-key"
-    no_entry "the key of the VM's last start is refused" ghost -i "$work/before/user-key"
-    no_entry "the root key of the VM's last start is refused as root" root -i "$work/before/root-key"
+    no_entry "the key of the VM's previous start is refused" ghost -i "$work/before/user-key"
+    no_entry "the root key of the VM's previous start is refused as root" root -i "$work/before/root-key"
     refuses "the client refuses a VM with another VM's host key" "Host key verification failed" \
         knock ghost "$vms/$other/keys/known_hosts" -i "$keys/user-key"
-    refuses "the client refuses a VM with its last start's host key" "Host key verification failed" \
+    refuses "the client refuses a VM with its previous start's host key" "Host key verification failed" \
         knock ghost "$work/before/known_hosts" -i "$keys/user-key"
-    refuses "the client refuses a VM whose host key it does not know" "Host key verification failed" \
+    refuses "the client refuses a VM with an unknown host key" "Host key verification failed" \
         knock ghost "$none" -i "$keys/user-key"
-    check "no password was ever asked for" test ! -e "$work/asked"
-    check "and the right key still opens" let_in ghost "$keys/user-key"
+    check "no client asked for a password" test ! -e "$work/asked"
+    check "and the right key still works" let_in ghost "$keys/user-key"
     vg stop "$other" >/dev/null
-    check "nothing is left of a VM that keeps nothing" test ! -e "$vms/$other" -a ! -e "$homes/$other.img"
+    check "an ephemeral VM leaves nothing" test ! -e "$vms/$other" -a ! -e "$homes/$other.img"
 }
 
-# --- Fifty at once ----------------------------------------------------------------------------------------------
+# --- Concurrency ------------------------------------------------------------------------------------------------
 
-# fifty_times COMMAND...: fifty of it, each given a line that answers only when all fifty are there.
+# fifty_times COMMAND...: runs it fifty times at once, each with a line that prints only after all fifty have started.
 fifty_times() {
     local n pids=() place
     place=/tmp/$(basename "$work").$RANDOM
@@ -148,17 +132,17 @@ fifty_times() {
 test_sessions() {
     ensure_lab
     local socket=$work/master
-    check "fifty connections at once, each with its own answer" fifty_times timeout 180 "$executable" exec lab -- sh -c
-    check "one connection is kept for others" ssh -F "$config" -M -S "$socket" -fN vg-lab
-    check "fifty sessions in it at once, each with its own answer" \
+    check "fifty connections at once, each with its own output" fifty_times timeout 180 "$executable" exec lab -- sh -c
+    check "one connection is opened for others" ssh -F "$config" -M -S "$socket" -fN vg-lab
+    check "fifty sessions in it at once, each with its own output" \
         fifty_times timeout 180 ssh -F "$config" -S "$socket" -o ProxyCommand=false vg-lab
-    check "and it still answers" ssh -F "$config" -S "$socket" -o ProxyCommand=false vg-lab true
+    check "and it still works" ssh -F "$config" -S "$socket" -o ProxyCommand=false vg-lab true
     ssh -F "$config" -S "$socket" -O exit vg-lab 2>/dev/null
 }
 
 # --- Files ------------------------------------------------------------------------------------------------------
 
-# One digest of all names below a folder, of what kind they are, and of the files' contents; the same on both sides.
+# One digest over the names and types below a folder and the files' contents, for both sides.
 tree_digest='cd "$1" && export LC_ALL=C && { find . -printf "%y %P\0" | sort -z
     find . -type f -print0 | sort -z | xargs -0r sha256sum; } | sha256sum'
 digest_here() { sh -c "$tree_digest" - "$1"; }
@@ -181,17 +165,17 @@ test_trees() {
     head -c 3000000 /dev/urandom >"$tree/a folder/deep er/much"
     chmod 700 "$tree/a folder/it's"
 
-    check "scp -r takes odd names into the guest" scp -F "$config" -qrp "$tree" vg-lab:tree
-    check "and they arrive as they are" same_tree "$tree" tree
-    check "scp -r takes them back" scp -F "$config" -qrp vg-lab:tree "$work/back"
-    check "and they come back as they were" same_trees_here "$tree" "$work/back"
+    check "scp -r copies odd names into the guest" scp -F "$config" -qrp "$tree" vg-lab:tree
+    check "and they arrive unchanged" same_tree "$tree" tree
+    check "scp -r copies them back" scp -F "$config" -qrp vg-lab:tree "$work/back"
+    check "and they return unchanged" same_trees_here "$tree" "$work/back"
     check "with their modes" equal "$(stat -c %a "$work/back/a folder/it's")" 700
 
     check "cp into a VM" vg cp "$tree" lab:/home/ghost/copied
     check "is complete" same_tree "$tree" copied
     check "cp out of a VM" vg cp lab:/home/ghost/copied "$work/copied"
-    check "is complete, too" same_trees_here "$tree" "$work/copied"
-    refuses "cp of what is not there fails" "nosuchfile" vg cp lab:nosuchfile "$work/"
+    check "is complete too" same_trees_here "$tree" "$work/copied"
+    refuses "cp of a missing file fails" "nosuchfile" vg cp lab:nosuchfile "$work/"
     other=$(vg --display none --detach --ephemeral 2>"$work/start.log")
     check "cp from one VM to another" vg cp lab:/home/ghost/copied "$other:/home/ghost/"
     in_other() { equal "$(digest_here "$tree")" "$(vg exec "$other" -- sh -c "$tree_digest" - copied)"; }
@@ -216,11 +200,11 @@ get sftp/link $work/got
 reget sftp/two $work/resumed
 END
     seen() { guest sh -c 'cd sftp && ls -A | tr "\n" " " && readlink link && stat -c %a two'; }
-    check "which is so in the guest" equal "$(seen)" $'link partial two two\n640'
-    check "what was fetched through the link is the file" cmp "$file" "$work/got"
-    check "a fetch that was broken off is resumed" cmp "$file" "$work/resumed"
-    check "and so is a delivery" equal "$(guest sha256sum <"$file" | cut -c-64)" "$(guest sha256sum sftp/partial | cut -c-64)"
-    refuses "sftp says what it must not do" "Permission denied" sftp_does <<<"put $file /etc/shadow"
+    check "and the guest has the result" equal "$(seen)" $'link partial two two\n640'
+    check "the download through the link is the file" cmp "$file" "$work/got"
+    check "an interrupted download is resumed" cmp "$file" "$work/resumed"
+    check "and an interrupted upload" equal "$(guest sha256sum <"$file" | cut -c-64)" "$(guest sha256sum sftp/partial | cut -c-64)"
+    refuses "sftp prints what is not permitted" "Permission denied" sftp_does <<<"put $file /etc/shadow"
     guest rm -rf tree copied sftp
 }
 
@@ -233,21 +217,21 @@ test_many() {
     done
     count() { find "$1" -type f -printf x | wc -c; }
     check "there are 100000 small files" equal "$(count "$many")" 100000
-    check "rsync takes them into the guest" rsync -a -e "ssh -F '$config'" "$many/" vg-lab:many/
+    check "rsync copies them into the guest" rsync -a -e "ssh -F '$config'" "$many/" vg-lab:many/
     check "all of them" equal "$(guest sh -c 'find many -type f -printf x | wc -c')" 100000
-    check "as they are" same_tree "$many" many
+    check "unchanged" same_tree "$many" many
     nothing_to_do() { equal "$(rsync -ai -e "ssh -F '$config'" "$many/" vg-lab:many/)" ""; }
     check "a second rsync finds nothing to do" nothing_to_do
     back() { mkdir "$work/many-back" && guest tar -C many -cf - . | tar -C "$work/many-back" -xf -; }
-    check "tar brings them back in a stream" back
-    check "all of them, too" equal "$(count "$work/many-back")" 100000
-    check "as they were" same_trees_here "$many" "$work/many-back"
+    check "tar copies them back in a stream" back
+    check "all of them too" equal "$(count "$work/many-back")" 100000
+    check "unchanged too" same_trees_here "$many" "$work/many-back"
     rm -rf "$many" "$work/many-back"
 }
 
-# --- Much at once -----------------------------------------------------------------------------------------------
+# --- Large streams ----------------------------------------------------------------------------------------------
 
-# stream MIB: always the same bytes, which can't be compressed.
+# stream MIB: prints bytes that cannot be compressed, always the same.
 stream() {
     { openssl enc -aes-256-ctr -K "$(printf '%064d' 1)" -iv "$(printf '%032d' 2)" </dev/zero || true; } 2>/dev/null |
         head -c "$(($1 << 20))"
@@ -259,12 +243,12 @@ test_bulk() {
     expected=$(stream 1024 | sha256sum)
     to_guest() { equal "$(stream 1024 | guest sh -c 'tee big | sha256sum')" "$expected"; }
     from_guest() { equal "$(guest cat big | sha256sum)" "$expected"; }
-    check "1 GiB into the guest is what was sent" to_guest
-    check "1 GiB out of the guest is what was sent" from_guest
+    check "1 GiB into the guest arrives unchanged" to_guest
+    check "1 GiB out of the guest arrives unchanged" from_guest
     guest rm -f big
 }
 
-# --- What a guest without python and sshd needs packages for ----------------------------------------------------
+# --- Tests that need python or sshd in the guest -----------------------------------------------------------------
 
 install_packages() {
     guest_root sh -ec '
@@ -280,9 +264,9 @@ test_packages() {
     check "the guest installs packages from the Debian archive" install_packages
 }
 
-# The agent beside OpenSSH's sshd, in one guest, in turns: while sshd has its turn it has the agent's place, address,
-# port, host key and users' keys. So client, cipher, proxy, forwarded port and bytes are the same, and what differs is
-# the server; the bytes come from and go to the guest's memory, and each figure is the median of its turns.
+# Compares the agent with OpenSSH's sshd in one guest, alternately. sshd gets the agent's address, port, host key and users'
+# keys, so client, cipher, proxy, forwarded port and bytes are the same, and only the server differs. The bytes are in the
+# guest's memory, and each figure is the median of its rounds.
 versus_mib=${VERSUS_MIB:-128} versus_rounds=3
 
 lay_out_sshd() {
@@ -300,7 +284,7 @@ lay_out_sshd() {
 }
 
 answers() { vg proxy lab </dev/null 2>/dev/null | grep -aq "^SSH-2.0-$1"; }
-# turn_of agent|sshd: a unit of its own does it, since the session that asks for it ends with its server.
+# turn_of agent|sshd: switches the server, in a unit of its own, because this session ends with its server.
 turn_of() {
     local agent="ghostly-agent.socket ghostly-agent-vsock.socket"
     case $1 in
@@ -313,7 +297,7 @@ turn_of() {
     esac
 }
 
-# seconds FILE COMMAND...: appends to FILE how long it took.
+# seconds FILE COMMAND...: appends the duration in ms to FILE.
 seconds() {
     local file=$1 since
     shift
@@ -328,26 +312,26 @@ one_turn() {
         equal "$(guest sha256sum /dev/shm/there | cut -c-64)" "$(sha256sum <"$work/sent" | cut -c-64)" &&
         seconds "$work/$1.here" here && cmp "$work/sent" "$work/received"
 }
-# rate FILE: MB/s of the median.
+# rate FILE: prints the median in MB/s.
 rate() { sort -n "$1" | sed -n "$((versus_rounds / 2 + 1))p" | awk -v mib="$versus_mib" '{printf "%.1f", mib * 1048.576 / $1}'; }
 
 test_versus() {
     ensure_lab
     ensure_packages
     local round server way
-    if ! over_loopback; then
-        echo "skipped: the agent is reached by vsock, and sshd can't be"
+    if ! over_socket; then
+        skip "the agent beside OpenSSH's sshd" "vsock connects to the agent, and sshd does not listen there"
         return
     fi
     stream "$versus_mib" >"$work/sent"
     rm -f "$work"/{agent,sshd}.{there,here}
-    check "sshd is laid out beside the agent" lay_out_sshd
+    check "sshd is set up beside the agent" lay_out_sshd
     for ((round = 1; round <= versus_rounds; round++)); do
         for server in agent sshd; do
-            check "turn $round of $server: what arrives is what was sent, both ways" one_turn "$server"
+            check "round $round of $server: bytes arrive unchanged, both ways" one_turn "$server"
         done
     done
-    check "the agent has its place again" turn_of agent
+    check "the agent is the server again" turn_of agent
     printf '\n  %-22s %12s %12s %14s\n' "MB/s" agent "OpenSSH sshd" "agent / sshd"
     for way in there here; do
         [ -s "$work/sshd.$way" ] || continue
@@ -360,7 +344,7 @@ test_versus() {
 
 test_ansible() {
     if ! command -v ansible >/dev/null; then
-        echo "skipped: ansible is not installed"
+        skip "ansible" "not installed"
         return
     fi
     ensure_lab
@@ -369,13 +353,13 @@ test_ansible() {
         ANSIBLE_NOCOLOR=1 ANSIBLE_SSH_ARGS="-F '$config'" ansible -i "$1," -m ping all | tee "$work/pong" &&
             grep -q '"ping": "pong"' "$work/pong"
     }
-    check "ansible's ping is answered by the user" pong vg-lab
-    check "and by root" pong vg-lab-root
+    check "ansible's ping works as the user" pong vg-lab
+    check "and as root" pong vg-lab-root
     become() {
         ANSIBLE_NOCOLOR=1 ANSIBLE_SSH_ARGS="-F '$config'" ansible -b -i vg-lab, -m command -a whoami all |
             tee "$work/become" && grep -qx root "$work/become"
     }
-    check "ansible becomes root by sudo" become
+    check "ansible becomes root with sudo" become
 }
 
 test_sshfs() {
@@ -383,47 +367,29 @@ test_sshfs() {
     command -v sshfs >/dev/null || why="sshfs is not installed"
     { : >/dev/fuse; } 2>/dev/null || why=${why:-"/dev/fuse does not open"}
     if [ -n "$why" ]; then
-        echo "skipped: $why"
+        skip "sshfs" "$why"
         return
     fi
     ensure_lab
     mkdir -p "$mount"
     if ! sshfs -F "$config" vg-lab: "$mount" 2>"$work/output" && grep -qi 'fuse\|mount' "$work/output"; then
-        echo "skipped: nothing can be mounted here: $(head -1 "$work/output")"
+        skip "sshfs" "mounting is not permitted: $(head -1 "$work/output")"
         return
     fi
     check "sshfs mounts the guest's home" mountpoint "$mount"
     stream 4 >"$work/four"
     writes() { mkdir "$mount/in" && cp "$work/four" "$mount/in/a" && mv "$mount/in/a" "$mount/in/b" && sync "$mount/in/b"; }
-    check "what is written there" writes
-    check "is in the guest" equal "$(guest sha256sum in/b | cut -c-64)" "$(sha256sum <"$work/four" | cut -c-64)"
-    check "and what the guest writes" guest sh -c 'echo from inside >in/c'
-    check "is there" equal "$(cat "$mount/in/c")" "from inside"
+    check "files are written there" writes
+    check "and are in the guest" equal "$(guest sha256sum in/b | cut -c-64)" "$(sha256sum <"$work/four" | cut -c-64)"
+    check "the guest writes a file" guest sh -c 'echo from inside >in/c'
+    check "and it is on the host" equal "$(cat "$mount/in/c")" "from inside"
     removes() { truncate -s 5 "$mount/in/b" && rm "$mount/in/c" && equal "$(guest sh -c 'cd in && wc -c *')" "5 b"; }
-    check "files are cut and removed" removes
-    check "it is let go" fusermount3 -u "$mount"
+    check "files are truncated and removed" removes
+    check "it is unmounted" fusermount3 -u "$mount"
     guest rm -r in
 }
 
-# --- From start to end ------------------------------------------------------------------------------------------
-
-# launch NAME: as from a terminal without a screen; sets launcher.
-launch() {
-    "$executable" --display none --name "$1" </dev/null >"$work/launcher.log" 2>&1 &
-    launcher=$!
-}
-# ended STATUS...: the launcher has ended with one of them.
-ended() {
-    local status=0 wanted
-    wait "$launcher" || status=$?
-    launcher=
-    for wanted in "$@"; do if ((status == wanted)); then return; fi; done
-    echo "the launcher ended with $status:" && cat "$work/launcher.log" && false
-}
-qemu_of() { pgrep -P "$1" qemu; }
-gone() { ! kill -0 "$1" 2>/dev/null; }
-# A file system that was taken out of use, not torn off, has no journal to replay.
-home_is_clean() { ! dumpe2fs -h "$homes/$1.img" 2>/dev/null | grep '^Filesystem features:' | grep needs_recovery; }
+# --- Start and stop ---------------------------------------------------------------------------------------------
 
 test_life() {
     local name=life qemu one two
@@ -432,68 +398,68 @@ test_life() {
     launch $name
     await listed $name
     check "a VM is listed as soon as it has its name, as booting" is $name booting
-    check "and stops at once" vg stop $name
-    # Before it has taken over its signals it just ends by them.
-    check "its launcher has ended" ended 0 143
+    check "and stops immediately" vg stop $name
+    # Until it handles signals, they end it.
+    check "its launcher ends" ended 0 143
     check "it is not listed any more" not_listed $name
 
     launch $name
-    await told $name .channel
+    await field $name .channel
     qemu=$(qemu_of "$launcher")
-    check "ps tells the launcher's process" equal "$(told $name .pid)" "$launcher"
+    check "ps shows the launcher's process" equal "$(field $name .pid)" "$launcher"
     check "and that it boots" is $name booting
-    check "one that boots stops" vg stop $name
-    check "its launcher ended well" ended 0
-    check "and so did QEMU" gone "$qemu"
-    check "its home was left clean" home_is_clean $name
+    check "a VM that boots stops" vg stop $name
+    check "its launcher ends with status 0" ended 0
+    check "and QEMU ends" gone "$qemu"
+    check "its home is clean" home_is_clean $name
 
     launch $name
     await is $name ready
     qemu=$(qemu_of "$launcher")
-    check "ps tells after how long it was ready" told $name '.ready_after > 0'
-    check "ps shows it to people" grep -q "^$name *ready *$launcher " <(vg ps)
-    refuses "a second one of that name is refused" "running already \(pid $launcher\)" vg --display none --name $name
-    check "one that is ready stops" vg stop $name
-    check "its launcher ended well, when ready" ended 0
-    check "and so did QEMU, when ready" gone "$qemu"
-    check "its home was left clean, when ready" home_is_clean $name
-    refuses "what does not run can't be stopped" "no VM named $name is running" vg stop $name
+    check "ps shows how long the start took" field $name '.ready_after > 0'
+    check "ps shows it in its table" grep -q "^$name *ready *$launcher " <(vg ps)
+    refuses "a second VM of that name is refused" "$launcher" vg --display none --name $name
+    check "a VM that is ready stops" vg stop $name
+    check "its launcher ends with status 0, when ready" ended 0
+    check "and QEMU ends, when ready" gone "$qemu"
+    check "its home is clean, when ready" home_is_clean $name
+    refuses "a VM that does not run cannot be stopped" "$name" vg stop $name
 
     launch $name
     await is $name ready
     "$executable" stop $name >/dev/null 2>"$work/stop.1" & one=$!
     "$executable" stop $name >/dev/null 2>"$work/stop.2" & two=$!
-    check "the first of two that stop it at the same time succeeds" wait $one
+    check "the first of two simultaneous stops succeeds" wait $one
     check "and the second" wait $two
-    check "the launcher ended well, stopped twice" ended 0
-    check "neither has pulled the plug" home_is_clean $name
+    check "the launcher ends with status 0, stopped twice" ended 0
+    check "the guest powered off, stopped twice" home_is_clean $name
 
     launch $name
     await is $name ready
     "$executable" stop $name >/dev/null 2>&1 & one=$!
     await is $name stopping
-    check "one that stops already is waited for" vg stop $name
-    check "the first has succeeded" wait $one
-    check "the launcher ended well, stopped again" ended 0
-    check "the plug was not pulled" home_is_clean $name
+    check "a second stop waits for the first" vg stop $name
+    check "the first succeeds" wait $one
+    check "the launcher ends with status 0, stopped again" ended 0
+    check "the guest powered off, stopped again" home_is_clean $name
 
     launch $name
     await is $name ready
     qemu=$(qemu_of "$launcher")
     check "stop --force" vg stop --force $name
-    check "its launcher ended well, by force" ended 0
-    check "and QEMU is gone, by force" gone "$qemu"
+    check "its launcher ends with status 0, by force" ended 0
+    check "and QEMU ends, by force" gone "$qemu"
 
     launch $name
-    await told $name .channel
+    await field $name .channel
     check "stop --force while it boots" vg stop --force $name
-    check "its launcher ended well, by force while it booted" ended 0
+    check "its launcher ends with status 0, by force while it booted" ended 0
 
     launch $name
     await is $name ready
     qemu=$(qemu_of "$launcher")
     kill -STOP "$launcher"
-    check "stop --force of a launcher that hears nothing" vg stop --force $name
+    check "stop --force of a launcher that does not respond" vg stop --force $name
     check "it was killed" ended 137
     check "and QEMU with it" await gone "$qemu"
     check "it is not listed, killed" not_listed $name
@@ -502,14 +468,14 @@ test_life() {
     await is $name ready
     qemu=$(qemu_of "$launcher")
     kill -KILL "$launcher"
-    check "a killed launcher" ended 137
-    check "takes QEMU with it" await gone "$qemu"
-    check "and is not listed" not_listed $name
-    check "nothing that it left is in the way of the next start" start $name
-    check "which works" equal "$(vg exec $name -- whoami)" ghost
-    check "and its home can be written" vg exec $name -- touch works
+    check "a launcher is killed" ended 137
+    check "and QEMU ends with it" await gone "$qemu"
+    check "and it is not listed" not_listed $name
+    check "the next start works" start $name
+    check "and exec works" equal "$(vg exec $name -- whoami)" ghost
+    check "and its home is writable" vg exec $name -- touch works
     check "stop --all" vg stop --all
-    check "nothing runs any more" equal "$(vg ps --json | jq length)" 0
+    check "no VM runs any more" equal "$(vg ps --json | jq length)" 0
 }
 
 # --- The home ---------------------------------------------------------------------------------------------------
@@ -524,42 +490,42 @@ test_disk() {
     await is $name ready
     qemu=$(qemu_of "$launcher")
     small=$(size)
-    check "a home of 256 MiB is that large" test "$small" -gt 200000 -a "$small" -le 262144
+    check "a home of 256 MiB has that size" test "$small" -gt 200000 -a "$small" -le 262144
     stream 16 >"$work/sixteen"
     check "a file is written and synced" vg exec $name -- sh -c 'cat >kept && sync' <"$work/sixteen"
     kill -KILL "$qemu"
-    check "QEMU is killed: the VM died, says the launcher" ended 3
+    check "QEMU is killed: the launcher ends with status 3" ended 3
 
     check "the VM starts again" start $name
-    check "what was synced is there" equal "$(vg exec $name -- sha256sum kept | cut -c-64)" "$(sha256sum <"$work/sixteen" | cut -c-64)"
+    check "the synced file is there" equal "$(vg exec $name -- sha256sum kept | cut -c-64)" "$(sha256sum <"$work/sixteen" | cut -c-64)"
     check "and a file outside the home is written" vg exec $name --root -- touch /etc/not-kept
     vg stop $name >/dev/null
 
     export VIRTUALGHOST_HOME_SIZE=2048
     check "the VM starts with a larger home" start $name
     large=$(size)
-    check "the guest sees a home of 2 GiB" test "$large" -gt 1800000 -a "$large" -le 2097152
-    check "with what was in it" equal "$(vg exec $name -- sha256sum kept | cut -c-64)" "$(sha256sum <"$work/sixteen" | cut -c-64)"
-    check "more than the smaller one could hold fits" vg exec $name -- sh -c 'head -c 600M /dev/zero >large && sync'
-    check "the root was thrown away" vg exec $name -- test ! -e /etc/not-kept
+    check "the guest has a home of 2 GiB" test "$large" -gt 1800000 -a "$large" -le 2097152
+    check "with its content" equal "$(vg exec $name -- sha256sum kept | cut -c-64)" "$(sha256sum <"$work/sixteen" | cut -c-64)"
+    check "a file larger than the old home fits" vg exec $name -- sh -c 'head -c 600M /dev/zero >large && sync'
+    check "the root is new" vg exec $name -- test ! -e /etc/not-kept
     vg stop $name >/dev/null
 
     export VIRTUALGHOST_HOME_SIZE=64
-    check "the VM starts with a smaller home asked for" start $name
-    check "and keeps the one it has" equal "$(size)" "$large"
+    check "the VM starts with a smaller home in the settings" start $name
+    check "and keeps the size of its home" equal "$(size)" "$large"
     vg stop $name >/dev/null
-    check "its file system is sound" e2fsck -fn "$homes/$name.img"
+    check "its filesystem has no errors" e2fsck -fn "$homes/$name.img"
     unset VIRTUALGHOST_HOME_SIZE
 
-    check "a VM that keeps nothing starts under a name" start $name --ephemeral
+    check "an ephemeral VM starts with a name" start $name --ephemeral
     check "without the named one's home" vg exec $name -- test ! -e kept
     check "it has a home to write in" vg exec $name -- touch mine
     vg stop $name >/dev/null
-    check "it starts once more" start $name --ephemeral
-    check "and has kept nothing" vg exec $name -- test ! -e mine
+    check "it starts again" start $name --ephemeral
+    check "and its home is new" vg exec $name -- test ! -e mine
     vg stop $name >/dev/null
-    check "the home of that name is as it was" start $name
-    check "with its file, without the other's" vg exec $name -- test -e kept -a ! -e mine
+    check "the named VM starts with its own home" start $name
+    check "which has its file, and not the other's" vg exec $name -- test -e kept -a ! -e mine
     vg stop $name >/dev/null
     check "rm --yes" vg rm --yes $name
     check "removes the home" test ! -e "$homes/$name.img"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests GPU passthrough for real, without a GPU: an outer VM (outer.sh) has an emulated IOMMU (VT-d) and emulated display
-# devices, and EXECUTABLE hands them to inner VMs as a user would. What is checked: vfio-outer.sh.
+# Tests GPU passthrough without a GPU: an outer VM (outer.sh) has an emulated IOMMU (VT-d) and emulated display devices, and
+# a user passes them to inner VMs with EXECUTABLE. The checks are in vfio-outer.sh.
 # Usage: tests/lab/vfio.sh EXECUTABLE      (TCG in TCG: about a quarter of an hour of one processor)
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
@@ -11,7 +11,7 @@
 executable=$(realpath "$1")
 name=vfio
 work=$(mktemp -d)
-# OpenSSH and what QEMU takes from the host, by scripts/install-deps.sh; then what the checks use.
+# OpenSSH and the host libraries of QEMU, as in scripts/install-deps.sh; then the tools of the checks.
 packages=(
     openssh-client libgl1 libegl1 libgl1-mesa-dri libgbm1 libx11-6 libwayland-client0
     kmod mount iproute2 jq procps sudo pci.ids util-linux
@@ -21,10 +21,10 @@ drivers=('*/drivers/vfio/*' '*/virt/lib/*' '*/drivers/net/virtio_net*' '*/driver
 . "$REPO/tests/lab/outer.sh"
 
 # The bus of the outer VM:
-#   00:05.0  a root port, which has ACS; behind it a card of two functions, display and audio
-#   00:06.0  a bridge to conventional PCI; what is behind it shares a group: a display device and a network card
+#   00:05.0  a root port with ACS; behind it a card of two functions, display and audio
+#   00:06.0  a bridge to conventional PCI; devices behind it share a group: a display device and a network card
 #   00:07.0  a root port; a card whose second function is a disk that takes a second for each request
-#   00:08.0  a root port; bochs-display, which only the GPU pack's kernel has a driver for
+#   00:08.0  a root port; bochs-display; only the GPU pack's kernel has its driver
 iommu=iommu_platform=on,disable-legacy=on
 truncate -s 64M "$work/slow.img"
 # shellcheck disable=SC2054 # the commas are QEMU's
@@ -44,15 +44,15 @@ machine=(
     -device pcie-root-port,id=screen,chassis=4,addr=0x8 -device bochs-display,bus=screen,romfile=
 )
 
-# With the driver of that device.
-say "the GPU pack"
+# With the driver of bochs-display.
+say "making the GPU pack"
 GPU_DRIVERS=bochs "$REPO/scripts/build-gpu-pack.sh" "$REPO"/assets/build/{kernel,rootfs} "$work/gpu-pack"
 outer_disks "$executable" "$work/gpu-pack"
-say "the outer VM starts"
-# A VM that says nothing for so long hangs. No promise is about time.
+say "starting the outer VM"
+# The limit only ends a VM that hangs. Nothing is measured.
 outer_run 120m intel_iommu=on "${machine[@]}"
-check "the outer VM went through all of it, up to a reset in the middle" grep -q '^the machine is reset' "$work/console"
-say "the outer VM starts again"
+check "the outer VM ran the checks up to the reset" grep -q '^the machine is reset' "$work/console"
+say "starting the outer VM again"
 outer_run 10m intel_iommu=on "${machine[@]}"
-check "the outer VM came back and went through the rest" outer_complete
+check "the outer VM booted again and ran the other checks" outer_complete
 finish

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests the way to a VM's agent through vsock, on a machine of the test's own that has /dev/vhost-vsock: an outer VM
-# (outer.sh) in which EXECUTABLE runs as a user would run it and starts inner VMs. What is checked: vsock-outer.sh.
+# Tests the connection to a VM's agent over vsock, on a machine with /dev/vhost-vsock: an outer VM (outer.sh) in which a user
+# runs EXECUTABLE and starts inner VMs. The checks are in vsock-outer.sh.
 # Usage: tests/lab/vsock.sh EXECUTABLE      (TCG in TCG: about ten minutes of one processor)
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/../../scripts/lib.sh"
@@ -11,7 +11,7 @@
 executable=$(realpath "$1")
 name=vsock
 work=$(mktemp -d)
-# OpenSSH and what QEMU takes from the host, by scripts/install-deps.sh; then what the checks use.
+# OpenSSH and the host libraries of QEMU, as in scripts/install-deps.sh; then the tools of the checks.
 packages=(
     openssh-client libgl1 libegl1 libgl1-mesa-dri libgbm1 libx11-6 libwayland-client0
     kmod mount iproute2 jq procps
@@ -21,8 +21,8 @@ drivers=('*/drivers/vhost/*' '*/net/vmw_vsock/*')
 . "$REPO/tests/lab/outer.sh"
 
 outer_disks "$executable"
-say "the outer VM starts"
-# A VM that says nothing for so long hangs. No promise is about time.
+say "starting the outer VM"
+# The limit only ends a VM that hangs. Nothing is measured.
 outer_run 30m "" -machine q35
-check "the outer VM went through all of it" outer_complete
+check "the outer VM ran all checks" outer_complete
 finish

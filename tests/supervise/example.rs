@@ -1,4 +1,4 @@
-//! The programs that tests run.
+//! The paths of the example programs that tests run.
 
 use std::path::{Path, PathBuf};
 

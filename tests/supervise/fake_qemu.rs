@@ -1,14 +1,17 @@
-//! A program that behaves like QEMU as far as the supervisor can see, one scenario per command line.
+//! A program that behaves like QEMU as far as the supervisor can see.
 //!
-//! Each argument is a step, done in order; after the last one the VM runs on. QMP is on standard input and
-//! output, the console and the control port are where the launcher has them on this system.
+//! Each argument is a step. The steps run in order; after the last one the VM keeps running. QMP is on standard input and
+//! output; the console and the control port are where the launcher expects them on this system.
 //!
 //! ```text
 //! fake-qemu greet 'console=Linux version 6.12\n' control='{"event":"session-ready"}\n' guest-poweroff
 //! ```
 //!
-//! With QEMU's own arguments instead it opens what they name; its steps are in a file then (`../kill/guest.rs`).
+//! With QEMU's own arguments instead it opens the files that they name, and its steps are in a file (`../kill/guest.rs`).
 
+#[cfg_attr(target_os = "linux", path = "fake_qemu/attack.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "fake_qemu/no_attack.rs")]
+mod attack;
 #[path = "../kill/guest.rs"]
 mod guest;
 #[path = "../kill/journal.rs"]
@@ -46,13 +49,13 @@ fn main() {
         let bytes = text.replace("\\n", "\n").replace("\\e", "\x1b");
         match verb {
             "greet" => {
-                say(&json!({ "QMP": { "version": {}, "capabilities": [] } }));
+                send(&json!({ "QMP": { "version": {}, "capabilities": [] } }));
                 let (greeted, wait) = channel();
                 thread::spawn(|| take_commands(greeted));
                 wait.recv().unwrap();
             }
             "console" => console.write_all(bytes.as_bytes()).unwrap(),
-            "hear" => drop(io::BufReader::new(&control).read_line(&mut String::new()).unwrap()),
+            "read-identity" => drop(io::BufReader::new(&control).read_line(&mut String::new()).unwrap()),
             "control" => control.write_all(bytes.as_bytes()).unwrap(),
             "stderr" => io::stderr().write_all(bytes.as_bytes()).unwrap(),
             "qmp" => io::stdout().write_all(bytes.as_bytes()).unwrap(),
@@ -76,6 +79,7 @@ fn main() {
                 *STATUS.lock().unwrap() = "internal-error";
                 event("STOP", json!({}));
             }
+            "io-error" => io_error(),
             "power-button" => {
                 event("POWERDOWN", json!({}));
                 power_button();
@@ -94,6 +98,7 @@ fn main() {
                 let names: Vec<_> = std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
                 std::fs::write(text, names.join("\n")).unwrap();
             }
+            "attack" => attack::attack(text),
             "exit" => std::process::exit(text.parse().unwrap()),
             "abort" => std::process::abort(),
             "close-qmp" => os::close_stdout(),
@@ -103,12 +108,12 @@ fn main() {
     thread::sleep(Duration::from_secs(600));
 }
 
-/// QEMU's main loop, as far as it takes commands.
+/// Answers QMP commands.
 fn take_commands(greeted: Sender<()>) {
     for line in io::stdin().lock().lines() {
         let command: Value = serde_json::from_str(&line.unwrap()).unwrap();
         let status = *STATUS.lock().unwrap();
-        say(&json!({ "return": { "status": status }, "id": command["id"] }));
+        send(&json!({ "return": { "status": status }, "id": command["id"] }));
         let arguments = &command["arguments"];
         match command["execute"].as_str().unwrap() {
             "migrate" => migrated(guest::save(&arguments["channels"][0]["addr"]["filename"]).is_ok()),
@@ -119,11 +124,15 @@ fn take_commands(greeted: Sender<()>) {
             "blockdev-snapshot-sync" => guest::leave_disk(&arguments["snapshot-file"]),
             "blockdev-add" => guest::take_home(&arguments["filename"], io_error),
             "qmp_capabilities" => NEGOTIATED.store(true, Ordering::Relaxed),
-            // The launcher asks when it knows that it may.
+            // The launcher sends it when QMP is ready.
             "query-status" => drop(greeted.send(())),
             "system_powerdown" => {
                 event("POWERDOWN", json!({}));
                 power_button();
+            }
+            "cont" => {
+                *STATUS.lock().unwrap() = "running";
+                event("RESUME", json!({}));
             }
             "quit" if !IGNORES_QUIT.load(Ordering::Relaxed) => {
                 event("SHUTDOWN", json!({ "guest": false, "reason": "host-qmp-quit" }));
@@ -140,7 +149,7 @@ fn migrated(done: bool) {
     }
 }
 
-/// With `werror=enospc`, QEMU's default, the VM pauses.
+/// Pauses the VM, as QEMU does by default (`werror=enospc`).
 fn io_error() {
     *STATUS.lock().unwrap() = "io-error";
     event("STOP", json!({}));
@@ -159,15 +168,15 @@ fn shut_down(reason: &str) {
     event("STOP", json!({}));
 }
 
-/// Before the launcher has negotiated, QEMU drops its events.
+/// QEMU drops events until the launcher has negotiated.
 fn event(name: &str, data: Value) {
     if !NEGOTIATED.load(Ordering::Relaxed) {
         return;
     }
-    say(&json!({ "timestamp": { "seconds": 1, "microseconds": 2 }, "event": name, "data": data }));
+    send(&json!({ "timestamp": { "seconds": 1, "microseconds": 2 }, "event": name, "data": data }));
 }
 
-fn say(message: &Value) {
+fn send(message: &Value) {
     println!("{message}\r");
 }
 

@@ -1,5 +1,5 @@
-//! A small launcher, for the tests that signal or kill one: `launch-fake FOLDER FAKE-QEMU STEP…`.
-//! It prints how the VM ended. With STOP_EARLY set it asks itself to stop, before there is a QEMU.
+//! A small launcher for tests that signal or kill it: `launch-fake FOLDER FAKE-QEMU STEP…`. It prints how the VM ended.
+//! With STOP_EARLY set it requests a stop before it starts QEMU.
 
 #[cfg_attr(unix, path = "os/unix.rs")]
 #[cfg_attr(windows, path = "os/windows.rs")]
@@ -7,7 +7,8 @@
 mod os;
 
 use std::ffi::OsString;
-use virtualghost::supervise::{Launch, Limits, Rungs, Signals, for_stderr, run};
+use virtualghost::supervise::{Launch, Limits, Vm, VmEvent};
+use virtualghost::sys::StopHandle;
 
 fn main() -> anyhow::Result<()> {
     let mut words = std::env::args_os().skip(1);
@@ -15,23 +16,33 @@ fn main() -> anyhow::Result<()> {
     let (folder, program) = (std::path::PathBuf::from(next()), next().into());
     let (channels, named) = os::channels();
     let launch = Launch {
+        card: None,
         program,
         args: named.into_iter().chain(words).collect::<Vec<OsString>>(),
         environment: std::env::vars_os().collect(),
+        jail: None,
+        scope: None,
         lock: None,
         channels,
+        keys: Vec::new(),
         console_log: Some(folder.join("console.log")),
         qemu_log: Some(folder.join("qemu.log")),
-        rungs: Rungs::default(),
-        tells_session: true,
+        features: Vec::new(),
+        reports_session: true,
         checkpoint: None,
         limits: Limits::default(),
     };
-    let signals = Signals::install()?;
+    let stop = StopHandle::of_this_process()?;
     if std::env::var_os("STOP_EARLY").is_some() {
         os::request_stop();
     }
-    let end = run(&launch, &mut *for_stderr(), &signals)?;
-    println!("{end:?}");
+    let mut vm = Vm::start(&launch, &stop)?;
+    while let Some(event) = vm.next_event()? {
+        // The tests wait for these events; a tick is none of them.
+        if !matches!(event, VmEvent::Tick(_)) {
+            eprintln!("{event:?}");
+        }
+    }
+    println!("{:?}", vm.end());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A fake QEMU to be supervised, and what was seen of it.
+//! Supervises a fake QEMU, and records the events.
 
 use crate::example::example;
 use crate::os;
@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use virtualghost::supervise::{End, Launch, Limits, Rungs, Signals, Stage, Status, run};
+use virtualghost::model::{Accelerator, Feature, Window};
+use virtualghost::supervise::{End, Launch, Limits, Stage, Vm, VmEvent};
+use virtualghost::sys::StopHandle;
 
 pub const READY: &str = "control={\"event\":\"session-ready\"}\\n";
 
@@ -21,22 +23,22 @@ pub const BOOT: [&str; 4] = [
 /// Against hanging only.
 pub const LONG: Duration = Duration::from_secs(60);
 
-/// A limit that is not to be waited for.
+/// A time limit that a test does not reach.
 const NEVER: Duration = Duration::from_secs(1000);
 
 pub struct Scene {
     pub launch: Launch,
-    pub signals: Signals,
-    /// Asked to stop this often, at once when the VM is ready.
+    pub stop: StopHandle,
+    /// The number of requests to stop when the VM is ready.
     pub stops_at_ready: u32,
     pub folder: TempDir,
 }
 
-/// What a scene came to.
+/// The result of a scene.
 pub struct Seen {
     pub end: End,
     pub stages: Vec<Stage>,
-    pub said: Vec<String>,
+    pub notices: Vec<String>,
 }
 
 impl Scene {
@@ -44,42 +46,52 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let (channels, words) = os::channels();
         let launch = Launch {
+            card: None,
             program: example("fake-qemu"),
             args: words.into_iter().chain(steps.into_iter().map(Into::into)).collect(),
             environment: Vec::new(),
+            jail: None,
+            scope: None,
             lock: None,
             channels,
+            keys: Vec::new(),
             console_log: Some(folder.path().join("console.log")),
             qemu_log: Some(folder.path().join("qemu.log")),
-            rungs: Rungs::default(),
-            tells_session: true,
+            features: Vec::new(),
+            reports_session: true,
             checkpoint: None,
-            limits: Limits { life: NEVER, ready: NEVER, poweroff: NEVER, quit: NEVER },
+            limits: Limits { boot: NEVER, ready: NEVER, poweroff: NEVER, quit: NEVER },
         };
-        Self { launch, signals: Signals::default(), stops_at_ready: 0, folder }
+        Self { launch, stop: StopHandle::default(), stops_at_ready: 0, folder }
     }
 
-    /// The steps come when the launcher knows that the VM is ready: its channels have no common order.
+    /// The steps run after the launcher has seen that the VM is ready, because its channels have no common order.
     pub fn booted<'a>(steps: impl IntoIterator<Item = &'a str>) -> Self {
         let mut scene = Self::new(steps);
         let [boot @ .., ready] = BOOT;
-        let known = |stage| scene.await_step(stage);
+        let reached = |stage| scene.await_step(stage);
         let before = boot.map(OsString::from).into_iter().chain([
-            known(Stage::Services),
+            reached(Stage::Services),
             ready.into(),
-            known(Stage::Ready),
+            reached(Stage::Ready),
         ]);
         scene.launch.args = before.chain(scene.launch.args.clone()).collect();
         scene
     }
 
-    /// A step that waits until the launcher has come to `stage`.
+    /// Lets the fake's steps continue that wait for this stage.
+    pub fn mark(&self, stage: Stage) {
+        std::fs::write(self.folder.path().join(format!("{stage:?}")), "").unwrap();
+    }
+
+    /// A step that waits until the launcher has reached `stage`.
     fn await_step(&self, stage: Stage) -> OsString {
         format!("await={}", self.folder.path().join(format!("{stage:?}")).display()).into()
     }
 
     pub fn accelerated(mut self) -> Self {
-        self.launch.rungs.accelerator = true;
+        self.launch.features =
+            vec![Feature::Accelerator(Accelerator::Kvm), Feature::Gl, Feature::Window(Window::Gtk)];
         self
     }
 
@@ -93,18 +105,32 @@ impl Scene {
         self
     }
 
-    /// Has the fake write its pid, and says where.
+    /// Adds a step that writes the fake's pid, and returns the file.
     pub fn pid_path(&mut self) -> PathBuf {
         let path = self.folder.path().join("pid");
         self.launch.args.insert(0, format!("write-pid={}", path.display()).into());
         path
     }
 
-    /// Supervises it to its end, which must come.
+    /// Supervises the VM until it ends, which it must.
     pub fn try_play(&self) -> anyhow::Result<Seen> {
-        let mut watcher = Watcher { stages: Vec::new(), said: Vec::new(), scene: self };
-        let end = run(&self.launch, &mut watcher, &self.signals)?;
-        Ok(Seen { end, stages: watcher.stages, said: watcher.said })
+        let (mut stages, mut notices) = (Vec::new(), Vec::new());
+        let mut vm = Vm::start(&self.launch, &self.stop)?;
+        while let Some(event) = vm.next_event()? {
+            match event {
+                VmEvent::Stage { stage, .. } => {
+                    stages.push(stage);
+                    if stage == Stage::Ready {
+                        (0..self.stops_at_ready).for_each(|_| self.stop.request());
+                    }
+                    self.mark(stage);
+                }
+                VmEvent::Notice(notice) => notices.push(notice),
+                VmEvent::Tick(elapsed) => assert!(elapsed < LONG, "the VM does not end"),
+                _ => {}
+            }
+        }
+        Ok(Seen { end: vm.end(), stages, notices })
     }
 
     pub fn play(&self) -> Seen {
@@ -116,40 +142,14 @@ impl Scene {
     }
 }
 
-struct Watcher<'a> {
-    stages: Vec<Stage>,
-    said: Vec<String>,
-    scene: &'a Scene,
-}
-
-impl Status for Watcher<'_> {
-    fn stage(&mut self, stage: Stage, _: Duration) {
-        self.stages.push(stage);
-        if stage == Stage::Ready {
-            (0..self.scene.stops_at_ready).for_each(|_| self.scene.signals.raise());
-        }
-        std::fs::write(self.scene.folder.path().join(format!("{stage:?}")), "").unwrap();
-    }
-
-    fn tick(&mut self, elapsed: Duration) {
-        assert!(elapsed < LONG, "the VM does not end");
-    }
-
-    fn say(&mut self, sentence: &str) {
-        self.said.push(sentence.to_owned());
-    }
-
-    fn done(&mut self) {}
-}
-
-/// What `read` gives, as soon as it gives something.
+/// Waits until `read` returns something.
 pub fn eventually<T>(what: &str, mut read: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + LONG;
     loop {
         if let Some(found) = read() {
             return found;
         }
-        assert!(Instant::now() < until, "never happened: {what}");
+        assert!(Instant::now() < until, "did not happen: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The longest packet, in bytes, as OpenSSH has it; told to the client by `limits@openssh.com`.
+/// The longest packet, in bytes, as in OpenSSH; the client gets it from `limits@openssh.com`.
 pub const MAX_PACKET: u32 = 256 << 10;
 /// The most that one READ or WRITE carries: a packet less the fields around the data.
 pub const MAX_DATA: u32 = MAX_PACKET - 1024;

@@ -1,9 +1,17 @@
-//! macOS and Windows: the desktop is part of the system, and what OpenGL it offers QEMU is known.
+//! Checks on macOS and Windows: the desktop is part of the system, and its OpenGL for QEMU is known.
 
 use crate::doctor::{Finding, State};
-use crate::host::{Availability, Session};
+use crate::host::Availability;
+use crate::jail::JailPolicy;
+use crate::model::Session;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+
+/// There is no jail.
+pub fn gl_in_jail(_: &JailPolicy, _: &[(OsString, OsString)]) -> Option<Finding> {
+    None
+}
 
 pub fn screen(_: &Session, gl: &Availability) -> Vec<Finding> {
     vec![match gl.doubt() {
@@ -14,7 +22,7 @@ pub fn screen(_: &Session, gl: &Availability) -> Vec<Finding> {
     }]
 }
 
-/// There is no such mount.
+/// These systems have no such mount option.
 pub fn is_noexec(_: &Path) -> bool {
     false
 }
@@ -23,7 +31,7 @@ pub fn is_writable(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| !found.permissions().readonly())
 }
 
-/// Looking takes no process of its own here.
+/// No test of OpenGL is needed on these systems.
 pub fn print_gl() -> ExitCode {
     ExitCode::FAILURE
 }

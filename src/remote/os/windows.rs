@@ -5,13 +5,25 @@ use crate::error::Result;
 use anyhow::Context;
 use std::io;
 use std::net::{Shutdown, TcpStream};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 use windows_sys::Win32::System::Console::SetConsoleCtrlHandler;
 
+/// How a path is quoted for the shell that runs OpenSSH's ProxyCommand, cmd: with this around it, and the first of each
+/// pair in it replaced by the second. OpenSSH itself reads `%%` as one `%`.
+pub const SHELL_QUOTE: u8 = b'"';
+pub const SHELL_ESCAPES: &[(u8, &[u8])] = &[(b'%', b"%%")];
+
+/// Whether OpenSSH has connections that several programs share.
+pub const SHARES_CONNECTIONS: bool = false;
+
 /// What brings `ssh` and `scp`.
 pub const INSTALL_CLIENT: &str =
     "as administrator, in PowerShell: Add-WindowsCapability -Online -Name OpenSSH.Client~~~~0.0.1.0";
+
+/// What makes a user known to ssh.
+pub const ADD_USER: &str = "sign in as a user with a profile folder";
 
 /// Runs the program in its place and takes its exit status.
 ///
@@ -30,6 +42,10 @@ unsafe extern "system" fn leave_to_ssh(_: u32) -> i32 {
 }
 
 stream!(TcpStream);
+
+pub fn connect_socket(_: &Path) -> io::Result<Box<dyn Stream>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
 
 pub fn connect_vsock(_cid: u32, _port: u32) -> io::Result<Box<dyn Stream>> {
     Err(io::ErrorKind::Unsupported.into())

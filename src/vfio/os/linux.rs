@@ -1,62 +1,34 @@
-//! VFIO on this machine: what the commands and a launch do.
+//! VFIO on Linux: what the commands and a launch do.
 
-#[path = "keeper.rs"]
-mod keeper;
+#[path = "broker.rs"]
+mod broker;
 #[path = "nodes.rs"]
 mod nodes;
-#[path = "writer.rs"]
-mod writer;
+#[path = "sysfs_writer.rs"]
+mod sysfs_writer;
 
-pub use keeper::{Held, hold, keep};
-pub use writer::write_one;
+pub use broker::{GpuLease, hold, keep};
+pub use sysfs_writer::write_one;
 
-use self::writer::ChildWriter;
-use crate::error::{Error, Result};
-use crate::units::PciAddress;
-use crate::vfio::journal::{Entry, Journal, Standing};
-use crate::vfio::sysfs::{self, Process, Root};
+use self::sysfs_writer::ChildWriter;
+use crate::error::{Error, Kind, Result};
+use crate::host::pci::sysfs::Root;
+use crate::host::pci::{self, PciFacts, Privilege};
+use crate::model::BindPlan;
+use crate::model::units::PciAddress;
+use crate::sys::output;
+use crate::vfio::journal::{Journal, JournalEntry, Standing};
 use crate::vfio::transaction::{self, BindError};
-use crate::vfio::{Facts, Handover, Memlock, Obstacle, Privilege, examine};
-use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use crate::vfio::{Obstacle, examine};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::geteuid;
-use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Reads; changes nothing.
-pub fn probe() -> Facts {
-    sysfs::facts(&Root::system(), Process { memlock: memlock(), privilege: privilege() })
+pub fn list() -> Result<PciFacts> {
+    Ok(pci::probe())
 }
 
-pub fn list() -> Result<Facts> {
-    Ok(probe())
-}
-
-fn privilege() -> Privilege {
-    let on_path = |folder: PathBuf| folder.join("sudo").is_file();
-    if geteuid().is_root() {
-        Privilege::Root
-    } else if std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(on_path)) {
-        Privilege::Sudo
-    } else {
-        Privilege::None
-    }
-}
-
-fn memlock() -> Memlock {
-    // Bit 14 of capabilities(7); the line of proc_pid_status(5) is hexadecimal.
-    const CAP_IPC_LOCK: u64 = 1 << 14;
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or_default();
-    match getrlimit(Resource::RLIMIT_MEMLOCK) {
-        _ if effective & CAP_IPC_LOCK != 0 => Memlock::Unlimited,
-        Ok((_, RLIM_INFINITY)) | Err(_) => Memlock::Unlimited,
-        Ok((_, hard)) => Memlock::Bytes(hard),
-    }
-}
-
-/// Lets QEMU, which inherits it, lock this much, as far as the hard limit goes.
+/// Raises the limit of locked memory for QEMU, which inherits it, up to the hard limit.
 pub fn allow_locking(bytes: u64) {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_MEMLOCK)
         && soft < bytes
@@ -65,57 +37,57 @@ pub fn allow_locking(bytes: u64) {
     }
 }
 
-/// Binds by hand; gives what was written. It stays bound when this process ends.
+/// Binds by hand, and returns what was written. It stays bound when this process ends.
 pub fn bind(gpu: PciAddress, force: bool) -> Result<Vec<String>> {
-    let facts = probe();
-    let handover = allowed(&facts, gpu, force)?;
+    let facts = pci::probe();
+    let bind_plan = allowed(&facts, gpu, force)?;
     if facts.privilege != Privilege::Root {
         return Err(
-            Error::bad_input("binding a driver takes root").hint(format!("sudo virtualghost gpu bind {gpu}"))
+            Error::bad_input("binding a driver needs root").hint(format!("sudo virtualghost gpu bind {gpu}"))
         );
     }
-    if !handover.devices.is_empty() {
-        transaction::bind(&Root::system(), &handover, true, &mut ChildWriter).map_err(bind_error)?;
+    if !bind_plan.devices.is_empty() {
+        transaction::bind(&Root::system(), &bind_plan, true, &mut ChildWriter).map_err(bind_error)?;
     }
-    nodes::grant(&handover.card);
-    Ok(handover.writes().iter().map(ToString::to_string).collect())
+    nodes::grant(&bind_plan.card);
+    Ok(bind_plan.writes().iter().map(ToString::to_string).collect())
 }
 
 /// # Errors
-/// The GPU isn't there, or an obstacle stands. Those that are forced are named on standard error.
-fn allowed(facts: &Facts, gpu: PciAddress, force: bool) -> Result<Handover> {
+/// The GPU does not exist, or there is an obstacle. Obstacles that are overridden are printed on standard error.
+fn allowed(facts: &PciFacts, gpu: PciAddress, force: bool) -> Result<BindPlan> {
     let function = facts.gpus().find(|function| function.address == gpu).ok_or_else(|| {
-        Error::bad_input(format!("there is no GPU at {gpu}")).hint("see what there is: virtualghost gpu list")
+        Error::bad_input(format!("there is no GPU at {gpu}")).hint("list the GPUs: virtualghost gpu list")
     })?;
-    let verdict = examine(facts, function);
-    if let Some(obstacle) = verdict.refusal(force) {
+    let eligibility = examine(facts, function);
+    if let Some(obstacle) = eligibility.refusal(force) {
         return Err(refused(gpu, obstacle));
     }
-    for obstacle in &verdict.obstacles {
-        eprintln!("warning: {obstacle}");
+    for obstacle in &eligibility.obstacles {
+        output::error_line(format_args!("warning: {obstacle}"));
     }
-    Ok(verdict.handover.expect("without it there is an obstacle"))
+    Ok(eligibility.bind_plan.expect("without it there is an obstacle"))
 }
 
 fn refused(gpu: PciAddress, obstacle: &Obstacle) -> Error {
-    Error::bad_input(format!("{gpu} can't be handed over: {obstacle}")).hint(obstacle.fix())
+    Error::bad_input(format!("{gpu} can't be passed to a VM: {obstacle}")).hint(obstacle.fix())
 }
 
 fn bind_error(error: BindError) -> Error {
     let is_left = matches!(error, BindError::Left { .. });
     let error = Error::from(anyhow::Error::new(error));
-    if is_left { error.hint(HOW_TO_GIVE_BACK) } else { error }
+    if is_left { error.hint(HOW_TO_RELEASE) } else { error }
 }
 
-/// A QEMU that was killed takes a while to let go of its memory, and then of the GPU.
-const KILLED_QEMUS_END: Duration = Duration::from_secs(3);
+/// A killed QEMU needs a while to free its memory, and then the GPU.
+const KILLED_QEMUS_EXIT: Duration = Duration::from_secs(3);
 
-const HOW_TO_GIVE_BACK: &str = "give it back: sudo virtualghost gpu release";
+const HOW_TO_RELEASE: &str = "release it: sudo virtualghost gpu release";
 
-/// Gives back by hand, what was bound by hand and what a killed launch left.
+/// Releases GPUs by hand: those bound by hand and those that a killed launch left bound.
 ///
 /// # Errors
-/// A VM has it, or the kernel refuses.
+/// A VM is using it, or the kernel refuses.
 pub fn release(gpu: Option<PciAddress>) -> Result<Vec<PciAddress>> {
     let journal = Journal::new(&Root::system());
     let boot_id = journal.boot_id();
@@ -125,55 +97,60 @@ pub fn release(gpu: Option<PciAddress>) -> Result<Vec<PciAddress>> {
         .partition(|entry| entry.standing(&boot_id) == Standing::Held);
     if let ([entry, ..], []) = (&held[..], &free[..]) {
         return Err(Error::bad_input(format!(
-            "a VM has {} (held by process {})",
+            "a VM is using {} (held by process {})",
             entry.gpu, entry.holder.pid
         ))
-        .hint("end the VM: virtualghost stop"));
+        .hint("stop the VM: virtualghost stop"));
     }
     if !free.is_empty() && !geteuid().is_root() {
-        return Err(Error::bad_input("binding a driver takes root").hint("sudo virtualghost gpu release"));
+        return Err(Error::bad_input("binding a driver needs root").hint("sudo virtualghost gpu release"));
     }
-    free.iter().map(|entry| give_back(entry, KILLED_QEMUS_END).map(|()| entry.gpu)).collect()
+    free.iter().map(|entry| return_to_host(entry, KILLED_QEMUS_EXIT).map(|()| entry.gpu)).collect()
 }
 
-/// How long a driver that refuses its device is given, time after time.
+/// The pauses before the retries when a driver refuses its device.
 const REFUSED: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)];
 
-/// Waits that long for programs to let go of it.
-fn give_back(entry: &Entry, patience: Duration) -> Result<()> {
-    let until = Instant::now() + patience;
+/// Waits up to `limit` until no program has it open.
+fn return_to_host(entry: &JournalEntry, limit: Duration) -> Result<()> {
+    let until = Instant::now() + limit;
     let functions: Vec<_> = entry.devices.iter().map(|device| device.address).collect();
     while let Some(user) = nodes::user(&functions) {
         if Instant::now() >= until {
-            return Err(Error::bad_input(format!("{} is still open in {user}", entry.gpu))
-                .hint(format!("end that process, then {HOW_TO_GIVE_BACK}")));
+            return Err(Error::new(Kind::Failed, format!("{} is still open in {user}", entry.gpu))
+                .hint(format!("stop that process, then {HOW_TO_RELEASE}")));
         }
         std::thread::sleep(Duration::from_millis(50));
     }
     transaction::release(&Root::system(), entry, &mut ChildWriter, &REFUSED)
-        .map_err(|cause| Error::from(cause).hint(HOW_TO_GIVE_BACK))
+        .map_err(|cause| Error::from(cause).hint(HOW_TO_RELEASE))
 }
 
-/// At the start of any command: gives back what a killed launch left, or, without the right to, says how. A sentence
-/// for each GPU.
+/// At the start of any command: returns the GPUs that a killed launch left bound. Without root, it returns
+/// nothing to the host, and its sentences name the command that does. One sentence for each GPU.
 pub fn recover() -> Vec<String> {
     let journal = Journal::new(&Root::system());
     let entries = journal.entries();
     let boot_id = if entries.is_empty() { String::new() } else { journal.boot_id() };
-    let left = |entry: &Entry| match (entry.standing(&boot_id), geteuid().is_root()) {
+    let left = |entry: &JournalEntry| match (entry.standing(&boot_id), geteuid().is_root()) {
         (Standing::Held | Standing::Kept, _) | (Standing::Past, false) => None,
         (Standing::Past, true) => {
-            // Its devices are with their own drivers; only the file is left.
+            // Its devices have their own drivers; only the file is left.
             let _ = journal.remove(entry.gpu);
             None
         }
-        (Standing::Orphaned, true) => Some(match give_back(entry, KILLED_QEMUS_END) {
-            Ok(()) => format!("{} was given back to the host: a launch had been killed", entry.gpu),
+        (Standing::Orphaned, true) => Some(match return_to_host(entry, KILLED_QEMUS_EXIT) {
+            Ok(()) => format!("{} was returned to the host after a launch was killed", entry.gpu),
             Err(error) => error.to_string(),
         }),
-        (Standing::Orphaned, false) => {
-            Some(format!("{} is not with the host: a launch was killed; {HOW_TO_GIVE_BACK}", entry.gpu))
-        }
+        (Standing::Orphaned, false) => Some(format!(
+            "{} is still bound to vfio-pci after a launch was killed; {HOW_TO_RELEASE}",
+            entry.gpu
+        )),
     };
     entries.iter().filter_map(left).collect()
 }
+
+#[cfg(test)]
+#[path = "linux_texts.rs"]
+mod texts;

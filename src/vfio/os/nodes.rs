@@ -1,26 +1,26 @@
-//! VFIO's device nodes of some functions: whose they are, and who has them open.
+//! VFIO's device nodes: their owner, and the processes that have them open.
 
-use crate::units::PciAddress;
-use crate::vfio::sysfs::{self, Root};
+use crate::host::pci::sysfs::{self, Root};
+use crate::model::units::PciAddress;
 use nix::unistd::{Uid, User, chown};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Whoever asked sudo gets the nodes; they are gone again with the binding.
+/// Makes the user who called sudo the owner of the nodes, which the kernel removes when the functions are released.
 pub fn grant(functions: &[PciAddress]) {
     let asker = std::env::var("SUDO_UID").ok().and_then(|id| id.parse().ok()).map(Uid::from_raw);
     let Some(Ok(Some(User { uid, gid, .. }))) = asker.map(User::from_uid) else { return };
     for node in functions.iter().flat_map(|&function| sysfs::nodes(&Root::system(), function)) {
         if let Err(e) = chown(&node, Some(uid), Some(gid)) {
-            tracing::warn!("{} stays root's: {e}", node.display());
+            tracing::warn!("{} still belongs to root: {e}", node.display());
         }
     }
 }
 
-/// Who has one of the nodes open: to take the driver away would be to wait for its end, and until then the kernel refuses
-/// the group's functions to all other drivers.
+/// The process that has one of the nodes open. Unbinding the driver would wait for its end, and until then the kernel
+/// allows no other driver for the functions of the group.
 pub fn user(functions: &[PciAddress]) -> Option<UsedBy> {
     let nodes: Vec<_> =
         functions.iter().flat_map(|&function| sysfs::nodes(&Root::system(), function)).collect();
@@ -37,7 +37,7 @@ pub fn user(functions: &[PciAddress]) -> Option<UsedBy> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UsedBy {
     Process(u32),
-    /// A process that is being ended has no descriptors any more, but the kernel has not closed its files yet.
+    /// A process that is exiting: it has no descriptors any more, but the kernel has not closed its files yet.
     Ending,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for UsedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Process(pid) => write!(f, "process {pid}"),
-            Self::Ending => f.write_str("a process that is ending"),
+            Self::Ending => f.write_str("a process that is exiting"),
         }
     }
 }

@@ -3,17 +3,20 @@
 mod machines;
 mod tree;
 
-use super::journal::{Entry, Journal, Standing};
-use super::sysfs::Root;
+use super::journal::{Journal, JournalEntry, Standing};
 use super::transaction::{self, BindError, Writer, bind};
 use super::*;
+use crate::host::pci::sysfs::Root;
+use crate::host::pci::*;
+use crate::model::{BindPlan, SysfsWrite};
+use crate::testing::{Texts, assert_texts};
 use machines::{INTEL, NVIDIA};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use tree::{Fate, Kernel, Tree};
 
-/// Every GPU of every machine: what is decided, why, what to do, and what would change its driver.
+/// Every GPU of every machine: the decision, the reasons, the fixes, and which drivers would change.
 #[test]
 fn each_machine_has_its_decision_with_reason_and_fix() {
     let mut table = String::new();
@@ -21,19 +24,19 @@ fn each_machine_has_its_decision_with_reason_and_fix() {
         let facts = tree.facts();
         let _ = writeln!(table, "{name}");
         for gpu in facts.gpus() {
-            let verdict = examine(&facts, gpu);
-            let answer = match (verdict.refusal(false), verdict.refusal(true)) {
+            let eligibility = examine(&facts, gpu);
+            let answer = match (eligibility.refusal(false), eligibility.refusal(true)) {
                 (None, _) => "yes",
                 (Some(_), None) => "forced only",
                 (Some(_), Some(_)) => "no",
             };
-            let card = verdict.handover.iter().flat_map(|handover| &handover.card);
+            let card = eligibility.bind_plan.iter().flat_map(|bind_plan| &bind_plan.card);
             let card: Vec<_> = card.map(ToString::to_string).collect();
             let _ = writeln!(table, "  {} {}: {answer}; card {}", gpu.address, gpu.title(), card.join(" "));
-            for obstacle in &verdict.obstacles {
+            for obstacle in &eligibility.obstacles {
                 let _ = writeln!(table, "    {obstacle}\n      → {}", obstacle.fix());
             }
-            let devices = verdict.handover.iter().flat_map(|handover| &handover.devices);
+            let devices = eligibility.bind_plan.iter().flat_map(|bind_plan| &bind_plan.devices);
             let devices =
                 devices.map(|d| format!("{} ({})", d.address, d.driver.as_deref().unwrap_or("no driver")));
             let _ = writeln!(table, "    would bind {}", devices.collect::<Vec<_>>().join(", "));
@@ -43,7 +46,7 @@ fn each_machine_has_its_decision_with_reason_and_fix() {
 }
 
 #[test]
-fn the_list_tells_all_of_a_gpu_to_people_and_to_programs() {
+fn the_list_describes_a_gpu_for_people_and_for_programs() {
     let (_, tree) = machines::all().swap_remove(1);
     insta::assert_snapshot!(table(&tree.facts()));
     let list = json(&tree.facts());
@@ -58,26 +61,26 @@ fn the_list_tells_all_of_a_gpu_to_people_and_to_programs() {
 fn without_permission_for_the_group_or_for_sysfs_the_fix_is_named() {
     let (_, tree) = machines::all().swap_remove(14);
     let mut facts = tree.facts();
-    let refusal = |facts: &Facts| {
+    let refusal = |facts: &PciFacts| {
         let verdict = examine(facts, facts.gpus().next().unwrap());
-        verdict.refusal(true).map(|obstacle| (obstacle.to_string(), obstacle.fix()))
+        verdict.refusal(true).cloned()
     };
     assert_eq!(refusal(&facts), None);
     facts.groups.insert(1, Node::Denied);
-    let (because, fix) = refusal(&facts).unwrap();
-    assert_eq!(because, "no permission for /dev/vfio/1");
-    assert!(fix.contains("udev") && fix.contains("memlock"), "{fix}");
+    let denied = refusal(&facts).unwrap();
+    assert_eq!(denied, Obstacle::NoPermission { node: "/dev/vfio/1".to_owned() });
+    assert!(denied.fix().contains("udev") && denied.fix().contains("memlock"), "{}", denied.fix());
 
-    let facts = Facts { privilege: Privilege::None, ..Tree::new(INTEL, &NVIDIA).facts() };
-    assert_eq!(refusal(&facts).unwrap().1, "as root: virtualghost gpu bind 0000:01:00.0");
+    let facts = PciFacts { privilege: Privilege::None, ..Tree::new(INTEL, &NVIDIA).facts() };
+    assert_eq!(refusal(&facts), Some(Obstacle::NotRoot { gpu: "0000:01:00.0".parse().unwrap() }));
 }
 
-fn handover(tree: &Tree) -> Handover {
+fn bind_plan(tree: &Tree) -> BindPlan {
     let facts = tree.facts();
-    examine(&facts, facts.gpus().next().unwrap()).handover.unwrap()
+    examine(&facts, facts.gpus().next().unwrap()).bind_plan.unwrap()
 }
 
-fn entries(tree: &Tree) -> Vec<Entry> {
+fn entries(tree: &Tree) -> Vec<JournalEntry> {
     Journal::new(&tree.root()).entries()
 }
 
@@ -89,12 +92,12 @@ fn machine() -> Tree {
 }
 
 #[test]
-fn what_is_bound_is_given_back_as_it_was_in_reverse_order() {
+fn devices_are_returned_to_their_former_drivers_in_reverse_order() {
     let tree = machine();
     let (before, mut kernel) = (tree.state(), Kernel::new(&tree));
-    bind(&tree.root(), &handover(&tree), false, &mut kernel).unwrap();
+    bind(&tree.root(), &bind_plan(&tree), false, &mut kernel).unwrap();
     assert!(tree.facts().functions.iter().all(|f| f.is_bound() != f.class.is_bridge()));
-    assert_eq!(kernel.written, handover_of_before());
+    assert_eq!(kernel.written, writes_before());
     let mut written: Vec<_> = kernel.written.iter().map(ToString::to_string).collect();
     let [entry] = &entries(&tree)[..] else { panic!() };
     assert_eq!(entry.standing(&entry.boot_id), Standing::Held);
@@ -108,19 +111,19 @@ fn what_is_bound_is_given_back_as_it_was_in_reverse_order() {
     insta::assert_snapshot!(written.join("\n"));
 }
 
-fn handover_of_before() -> Vec<Write> {
-    handover(&machine()).writes()
+fn writes_before() -> Vec<SysfsWrite> {
+    bind_plan(&machine()).writes()
 }
 
 #[test]
-fn killed_at_any_write_the_journal_brings_back_what_was() {
-    for n in 0..=handover_of_before().len() {
+fn a_bind_that_is_killed_at_any_write_can_be_undone() {
+    for n in 0..=writes_before().len() {
         let tree = machine();
         let before = tree.state();
         let mut kernel = Kernel::with_fate(&tree, n, Fate::Killed);
         let done =
-            catch_unwind(AssertUnwindSafe(|| bind(&tree.root(), &handover(&tree), false, &mut kernel)));
-        assert_eq!(done.is_err(), n < handover_of_before().len());
+            catch_unwind(AssertUnwindSafe(|| bind(&tree.root(), &bind_plan(&tree), false, &mut kernel)));
+        assert_eq!(done.is_err(), n < writes_before().len());
         let [entry] = &entries(&tree)[..] else { panic!("no journal before write {n}") };
         release(&tree.root(), entry, &mut Kernel::new(&tree)).unwrap();
         assert_eq!(tree.state(), before, "killed before write {n}");
@@ -129,11 +132,11 @@ fn killed_at_any_write_the_journal_brings_back_what_was() {
 }
 
 #[test]
-fn killed_at_any_write_of_the_giving_back_the_next_one_ends_it() {
+fn a_release_that_is_killed_at_any_write_is_completed_by_the_next() {
     for n in 0..20 {
         let tree = machine();
         let before = tree.state();
-        bind(&tree.root(), &handover(&tree), true, &mut Kernel::new(&tree)).unwrap();
+        bind(&tree.root(), &bind_plan(&tree), true, &mut Kernel::new(&tree)).unwrap();
         let [entry] = &entries(&tree)[..] else { panic!() };
         let mut kernel = Kernel::with_fate(&tree, n, Fate::Killed);
         if catch_unwind(AssertUnwindSafe(|| release(&tree.root(), entry, &mut kernel))).is_err() {
@@ -144,16 +147,16 @@ fn killed_at_any_write_of_the_giving_back_the_next_one_ends_it() {
     }
 }
 
-/// Killed on the way, and bound again before anybody gave back: the journal still knows the first former drivers.
+/// Killed half-way, and bound again before a release: the journal still has the first former drivers.
 #[test]
-fn a_second_binding_keeps_what_the_first_wrote_down() {
+fn a_second_bind_keeps_the_former_drivers_of_the_first() {
     for fate in [Fate::Done, Fate::Refused] {
         let tree = machine();
         let before = tree.state();
         let mut kernel = Kernel::with_fate(&tree, 4, Fate::Killed);
-        catch_unwind(AssertUnwindSafe(|| bind(&tree.root(), &handover(&tree), false, &mut kernel)))
+        catch_unwind(AssertUnwindSafe(|| bind(&tree.root(), &bind_plan(&tree), false, &mut kernel)))
             .unwrap_err();
-        let again = handover(&tree);
+        let again = bind_plan(&tree);
         assert_eq!(again.devices.len(), 3);
         let done = bind(&tree.root(), &again, false, &mut Kernel::with_fate(&tree, 3, fate));
         assert_eq!(done.is_ok(), fate == Fate::Done);
@@ -166,11 +169,11 @@ fn a_second_binding_keeps_what_the_first_wrote_down() {
 
 #[test]
 fn a_refused_write_undoes_the_ones_before_it() {
-    for n in 0..handover_of_before().len() {
+    for n in 0..writes_before().len() {
         let tree = machine();
         let before = tree.state();
         let error =
-            bind(&tree.root(), &handover(&tree), true, &mut Kernel::with_fate(&tree, n, Fate::Refused));
+            bind(&tree.root(), &bind_plan(&tree), true, &mut Kernel::with_fate(&tree, n, Fate::Refused));
         let error = error.unwrap_err();
         assert!(matches!(error, BindError::PutBack { .. }), "{error}");
         assert!(error.to_string().contains("Device or resource busy"), "{error}");
@@ -179,19 +182,19 @@ fn a_refused_write_undoes_the_ones_before_it() {
     }
 }
 
-/// The write may still happen, so the journal stays, and whoever comes next looks again.
+/// The write may still happen, so the journal stays for the next release.
 #[test]
 fn a_write_that_hangs_leaves_the_journal() {
-    for n in 0..handover_of_before().len() {
+    for n in 0..writes_before().len() {
         let tree = machine();
         let before = tree.state();
-        let error = bind(&tree.root(), &handover(&tree), true, &mut Kernel::with_fate(&tree, n, Fate::Hung));
+        let error = bind(&tree.root(), &bind_plan(&tree), true, &mut Kernel::with_fate(&tree, n, Fate::Hung));
         let error = error.unwrap_err();
         assert!(matches!(error, BindError::Left { .. }), "{error}");
-        assert!(error.to_string().contains("has not returned for 30 s"), "{error}");
+        assert!(error.to_string().contains("30 s"), "{error}");
         let [entry] = &entries(&tree)[..] else { panic!() };
         assert!(!entry.kept);
-        // It did happen after all: the driver let go.
+        // It happened after all: the driver released the device.
         let late = tree.path("sys/bus/pci/devices/0000:01:00.0/driver");
         let _ = std::fs::remove_file(late);
         release(&tree.root(), entry, &mut Kernel::new(&tree)).unwrap();
@@ -199,33 +202,49 @@ fn a_write_that_hangs_leaves_the_journal() {
     }
 }
 
+/// The errors when the kernel refuses a write or does not return.
+#[test]
+fn failures_of_binding_and_of_releasing() {
+    let mut texts = Texts::default();
+    for fate in [Fate::Refused, Fate::Hung] {
+        let tree = machine();
+        let error = bind(&tree.root(), &bind_plan(&tree), true, &mut Kernel::with_fate(&tree, 4, fate));
+        texts.add(format!("{fate:?}, while it is bound"), error.unwrap_err());
+    }
+    let tree = machine();
+    bind(&tree.root(), &bind_plan(&tree), true, &mut Kernel::new(&tree)).unwrap();
+    let error = release(&tree.root(), &entries(&tree)[0], &mut Kernel::with_fate(&tree, 0, Fate::Refused));
+    texts.add("Refused, while it is released", error.unwrap_err());
+    assert_texts!("failures", texts);
+}
+
 /// Once.
-fn release(root: &Root, entry: &Entry, writer: &mut dyn Writer) -> anyhow::Result<()> {
+fn release(root: &Root, entry: &JournalEntry, writer: &mut dyn Writer) -> anyhow::Result<()> {
     transaction::release(root, entry, writer, &[])
 }
 
 #[test]
-fn a_driver_that_refuses_its_device_is_asked_again() {
+fn a_driver_that_refuses_its_device_is_retried() {
     let tree = machine();
     let before = tree.state();
-    bind(&tree.root(), &handover(&tree), true, &mut Kernel::new(&tree)).unwrap();
+    bind(&tree.root(), &bind_plan(&tree), true, &mut Kernel::new(&tree)).unwrap();
     let [entry] = &entries(&tree)[..] else { panic!() };
     let mut kernel = Kernel::with_fate(&tree, 0, Fate::Refused);
     transaction::release(&tree.root(), entry, &mut kernel, &[Duration::ZERO]).unwrap();
     assert_eq!(tree.state(), before);
-    bind(&tree.root(), &handover(&tree), true, &mut Kernel::new(&tree)).unwrap();
+    bind(&tree.root(), &bind_plan(&tree), true, &mut Kernel::new(&tree)).unwrap();
     let mut hanging = Kernel::with_fate(&tree, 0, Fate::Hung);
     transaction::release(&tree.root(), entry, &mut hanging, &[Duration::ZERO]).unwrap_err();
 }
 
 #[test]
-fn a_giving_back_that_fails_for_one_device_is_done_for_the_others_and_remembered() {
+fn a_release_that_fails_for_one_device_is_done_for_the_others_and_stays_in_the_journal() {
     let tree = machine();
     let before = tree.state();
-    bind(&tree.root(), &handover(&tree), true, &mut Kernel::new(&tree)).unwrap();
+    bind(&tree.root(), &bind_plan(&tree), true, &mut Kernel::new(&tree)).unwrap();
     let [entry] = &entries(&tree)[..] else { panic!() };
     let error = release(&tree.root(), entry, &mut Kernel::with_fate(&tree, 0, Fate::Refused)).unwrap_err();
-    assert!(error.to_string().contains("0000:01:00.0 was not given back"), "{error}");
+    assert!(error.to_string().contains("0000:01:00.0"), "{error}");
     assert_eq!(tree.facts().functions.iter().filter(|function| function.is_bound()).count(), 1);
     release(&tree.root(), entry, &mut Kernel::new(&tree)).unwrap();
     assert_eq!(tree.state(), before);
@@ -234,7 +253,7 @@ fn a_giving_back_that_fails_for_one_device_is_done_for_the_others_and_remembered
 #[test]
 fn after_a_boot_there_is_nothing_to_do() {
     let tree = machine();
-    bind(&tree.root(), &handover(&tree), true, &mut Kernel::new(&tree)).unwrap();
+    bind(&tree.root(), &bind_plan(&tree), true, &mut Kernel::new(&tree)).unwrap();
     let [entry] = &entries(&tree)[..] else { panic!() };
     assert_eq!(entry.standing(&entry.boot_id), Standing::Kept);
     tree.write("proc/sys/kernel/random/boot_id", "another-boot\n");
@@ -246,9 +265,9 @@ fn after_a_boot_there_is_nothing_to_do() {
 }
 
 #[test]
-fn what_a_dead_holder_left_is_orphaned_and_what_a_live_one_has_is_not() {
+fn an_entry_is_orphaned_if_its_holder_has_died() {
     let tree = machine();
-    bind(&tree.root(), &handover(&tree), false, &mut Kernel::new(&tree)).unwrap();
+    bind(&tree.root(), &bind_plan(&tree), false, &mut Kernel::new(&tree)).unwrap();
     let [entry] = &entries(&tree)[..] else { panic!() };
     let mut dead = entry.clone();
     dead.holder.started += 1;
@@ -257,9 +276,9 @@ fn what_a_dead_holder_left_is_orphaned_and_what_a_live_one_has_is_not() {
 }
 
 #[test]
-fn a_driver_that_somebody_chose_meanwhile_and_a_device_that_is_gone_are_let_alone() {
+fn a_release_skips_a_device_that_is_gone_or_got_another_driver_meanwhile() {
     let tree = machine();
-    bind(&tree.root(), &handover(&tree), true, &mut Kernel::new(&tree)).unwrap();
+    bind(&tree.root(), &bind_plan(&tree), true, &mut Kernel::new(&tree)).unwrap();
     let [entry] = &entries(&tree)[..] else { panic!() };
     let folder = |address: &str| tree.path(&format!("sys/bus/pci/devices/{address}"));
     std::fs::remove_file(folder("0000:01:00.0").join("driver")).unwrap();
@@ -271,7 +290,7 @@ fn a_driver_that_somebody_chose_meanwhile_and_a_device_that_is_gone_are_let_alon
 }
 
 #[test]
-fn a_journal_that_a_crash_cut_short_is_none() {
+fn a_journal_that_a_crash_cut_short_is_ignored() {
     let tree = machine();
     tree.write("var/lib/virtualghost/gpu/0000:01:00.0.json", "{\"gpu\": \"0000:0");
     assert_eq!(entries(&tree), []);
@@ -279,7 +298,7 @@ fn a_journal_that_a_crash_cut_short_is_none() {
 
 /// Laid out as in kernel documentation, ABI/stable/sysfs-bus-usb: interfaces (`1-2.4:1.0`) have no ids.
 #[test]
-fn usb_devices_are_told_from_their_interfaces_and_have_the_node_of_their_number() {
+fn usb_interfaces_are_no_devices_and_a_device_has_the_node_of_its_number() {
     let (_, tree) = machines::all().swap_remove(0);
     let file = |name: &str, text: &str| tree.write(&format!("sys/bus/usb/devices/1-2.4/{name}"), text);
     for (name, text) in

@@ -1,18 +1,18 @@
-//! A /sys, /proc, /dev and /usr of a test's own, laid out as the kernel does it (kernel documentation, PCI/sysfs-pci and
+//! A fake /sys, /proc, /dev and /usr for tests, laid out as the kernel does it (kernel documentation, PCI/sysfs-pci and
 //! ABI/testing/sysfs-bus-pci), and the kernel behind its files.
 
-use super::super::handover::Write;
-use super::super::sysfs::{self, Process, Root};
 use super::super::transaction::{Failed, Writer};
-use super::super::{Facts, Privilege};
-use crate::units::PciAddress;
+use crate::host::pci::sysfs::{self, Process, Root};
+use crate::host::pci::{PciFacts, Privilege};
+use crate::model::SysfsWrite;
+use crate::model::units::PciAddress;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// One function, as a test says it.
+/// One function of a fake machine.
 #[derive(Default, Clone, Copy)]
 pub struct Dev {
     pub at: &'static str,
@@ -111,7 +111,7 @@ impl Tree {
         }
     }
 
-    /// A disk that hangs from a function, with one partition.
+    /// A disk behind a function, with one partition.
     pub fn disk(&self, at: &Dev, below: &str, name: &str, numbers: (&str, &str)) -> String {
         let function = fs::canonicalize(self.path(&format!("sys/bus/pci/devices/{}", at.at))).unwrap();
         let function = function.strip_prefix(self.folder.path()).unwrap().to_str().unwrap().to_owned();
@@ -136,19 +136,19 @@ impl Tree {
         self.link(&format!("sys/class/drm/{name}"), &folder);
     }
 
-    pub fn facts(&self) -> Facts {
+    pub fn facts(&self) -> PciFacts {
         sysfs::facts(&self.root(), Process { privilege: Privilege::Root, ..Process::default() })
     }
 
-    /// Every function's driver and override: what has to be the same again.
+    /// Every function's driver and override, to compare before and after.
     pub fn state(&self) -> Vec<(PciAddress, Option<String>, Option<String>)> {
         let all = self.facts().functions.into_iter();
         all.map(|function| (function.address, function.driver, function.driver_override)).collect()
     }
 }
 
-/// What a write meets.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What happens to a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     Done,
     /// The process is killed before it.
@@ -158,10 +158,10 @@ pub enum Fate {
     Hung,
 }
 
-/// The kernel, which does what is written until its `fate` comes at the n-th write.
+/// The kernel: does every write, except for the n-th, which has the `fate`.
 pub struct Kernel<'a> {
     pub tree: &'a Tree,
-    pub written: Vec<Write>,
+    pub written: Vec<SysfsWrite>,
     pub fate: (usize, Fate),
 }
 
@@ -174,58 +174,57 @@ impl<'a> Kernel<'a> {
         Self { fate: (at, fate), ..Self::new(tree) }
     }
 
-    fn take(&self, write: &Write) -> Result<(), Failed> {
+    fn apply(&self, write: &SysfsWrite) -> Result<(), Failed> {
         let refuse = |because: &str| Err(Failed::Refused(because.to_owned()));
-        let value = write.value.trim();
-        let parts: Vec<_> = write.path.strip_prefix("sys/bus/pci/").unwrap().split('/').collect();
-        match parts[..] {
-            ["devices", address, "driver_override"] => {
-                let text = if value.is_empty() { "(null)" } else { value };
-                self.tree.write(&format!("sys/bus/pci/devices/{address}/driver_override"), text);
+        match write {
+            SysfsWrite::Override { device, driver } => {
+                let text = driver.as_deref().unwrap_or("(null)");
+                self.tree.write(&format!("sys/bus/pci/devices/{device}/driver_override"), text);
                 Ok(())
             }
-            ["drivers", driver, "unbind"] if self.driver(value).as_deref() == Some(driver) => {
-                fs::remove_file(self.tree.path(&format!("sys/bus/pci/devices/{value}/driver"))).unwrap();
+            SysfsWrite::Unbind { device, driver } if self.driver(*device).as_ref() == Some(driver) => {
+                fs::remove_file(self.tree.path(&format!("sys/bus/pci/devices/{device}/driver"))).unwrap();
                 Ok(())
             }
-            ["drivers", driver, "bind"] if self.matches(value, driver) && self.driver(value).is_none() => {
-                self.bind(value, driver);
+            SysfsWrite::Bind { device, driver }
+                if self.matches(*device, driver) && self.driver(*device).is_none() =>
+            {
+                self.bind(*device, driver);
                 Ok(())
             }
-            ["drivers", _, _] => refuse("No such device (os error 19)"),
-            ["drivers_probe"] => {
-                let natural = self.tree.natural.get(value).map(String::as_str);
+            SysfsWrite::Unbind { .. } | SysfsWrite::Bind { .. } => refuse("No such device (os error 19)"),
+            SysfsWrite::Probe { device } => {
+                let natural = self.tree.natural.get(&device.to_string()).map(String::as_str);
                 let driver =
-                    [Some("vfio-pci"), natural].into_iter().flatten().find(|d| self.matches(value, d));
-                if let (Some(driver), None) = (driver, self.driver(value)) {
-                    self.bind(value, driver);
+                    [Some("vfio-pci"), natural].into_iter().flatten().find(|d| self.matches(*device, d));
+                if let (Some(driver), None) = (driver, self.driver(*device)) {
+                    self.bind(*device, driver);
                 }
                 Ok(())
             }
-            _ => panic!("no such file: {}", write.path),
         }
     }
 
-    fn driver(&self, address: &str) -> Option<String> {
-        sysfs::binding(&self.tree.root(), address.parse().unwrap()).unwrap().driver
+    fn driver(&self, address: PciAddress) -> Option<String> {
+        sysfs::binding(&self.tree.root(), address).unwrap().driver
     }
 
     /// pci_match_device(): an override is the only one to match; vfio-pci matches nothing without one.
-    fn matches(&self, address: &str, driver: &str) -> bool {
-        match sysfs::binding(&self.tree.root(), address.parse().unwrap()).unwrap().driver_override {
+    fn matches(&self, address: PciAddress, driver: &str) -> bool {
+        match sysfs::binding(&self.tree.root(), address).unwrap().driver_override {
             Some(only) => only == driver,
-            None => self.tree.natural.get(address).is_some_and(|natural| natural == driver),
+            None => self.tree.natural.get(&address.to_string()).is_some_and(|natural| natural == driver),
         }
     }
 
-    fn bind(&self, address: &str, driver: &str) {
+    fn bind(&self, address: PciAddress, driver: &str) {
         self.tree
             .link(&format!("sys/bus/pci/devices/{address}/driver"), &format!("sys/bus/pci/drivers/{driver}"));
     }
 }
 
 impl Writer for Kernel<'_> {
-    fn write(&mut self, write: &Write) -> Result<(), Failed> {
+    fn write(&mut self, write: &SysfsWrite) -> Result<(), Failed> {
         if self.written.len() == self.fate.0 {
             match self.fate.1 {
                 Fate::Done => {}
@@ -241,6 +240,6 @@ impl Writer for Kernel<'_> {
             }
         }
         self.written.push(write.clone());
-        self.take(write)
+        self.apply(write)
     }
 }

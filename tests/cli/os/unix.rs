@@ -1,21 +1,22 @@
-//! Unix: where a home's folders are, and what only this system refuses so.
+//! Unix: the folders of a home, and errors of this system.
 
-/// What names the home, and the folders in it that are named.
+/// The variables that name the home, and the folders that they name.
 pub const HOME: &[(&str, &str)] = &[("HOME", "")];
-/// What a program needs of the environment.
+/// The variables that a program needs.
 pub const PASSED: &[&str] = &["PATH"];
 pub const CONFIG: &str = ".config/virtualghost";
 pub const CACHE: &str = ".cache";
+pub const VMS: &str = ".local/state/virtualghost/vms";
 
-pub const DRY_RUN: &str = "a_dry_run_prints_the_plan_and_the_command_line_and_makes_nothing";
+pub const DRY_RUN: &str = "a_dry_run_prints_the_plan_and_the_command_line";
 
-/// What is the same at every run.
+/// Removes what differs between runs: nothing on Unix.
 pub fn without_pid(text: &str) -> String {
     text.to_owned()
 }
 
 pub const REFUSED: &[(&[&str], &str)] = &[
-    (&["--gpu", "ffff:1f:1f.7"], "there is no GPU at ffff:1f:1f.7"),
-    (&["gpu", "bind", "ffff:1f:1f.7"], "there is no GPU at ffff:1f:1f.7"),
-    (&["--accel", "hvf"], "on Linux it is KVM"),
+    (&["--gpu", "ffff:1f:1f.7"], "ffff:1f:1f.7"),
+    (&["gpu", "bind", "ffff:1f:1f.7"], "ffff:1f:1f.7"),
+    (&["--accel", "hvf"], "KVM"),
 ];

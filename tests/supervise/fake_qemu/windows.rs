@@ -1,5 +1,5 @@
-//! Windows: named pipes that the arguments name as QEMU's do (`pipe,id=console,path=NAME`), each made and waited at
-//! until somebody has opened it, before the next (chardev/char-pipe.c).
+//! Windows: named pipes, with arguments like QEMU's (`pipe,id=console,path=NAME`). Like QEMU, it makes each pipe and waits
+//! until a client has opened it, before the next (chardev/char-pipe.c).
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -9,7 +9,7 @@ use windows_sys::Win32::Foundation::{ERROR_PIPE_CONNECTED, INVALID_HANDLE_VALUE}
 use windows_sys::Win32::Storage::FileSystem::PIPE_ACCESS_DUPLEX;
 use windows_sys::Win32::System::Pipes::{ConnectNamedPipe, CreateNamedPipeW};
 
-/// The words that name them are no steps.
+/// Removes the arguments that name the pipes: they are not steps.
 pub fn channels(args: &mut Vec<OsString>) -> (File, File) {
     let [console, control] = ["console", "control"].map(|id| {
         let start = format!("pipe,id={id},path=");

@@ -1,4 +1,4 @@
-//! The launcher as a process of its own: asked to end, and killed.
+//! A launcher in a process of its own is signalled and killed.
 
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
-/// The launcher in a process group of its own, and the pid of its QEMU once that has played all its steps.
+/// Starts the launcher in a process group of its own. Returns it and the pid of its QEMU once that has run all its steps.
 fn launch_by(mut launcher: Command, steps: &[&str]) -> (Child, u32, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let pid_path = folder.path().join("pid");
@@ -33,6 +33,6 @@ fn a_killed_launcher_takes_qemu_with_it() {
         let (mut launcher, qemu, _folder) = launch_by(os::launcher(), steps);
         launcher.kill().unwrap();
         launcher.wait().unwrap();
-        eventually("QEMU is gone", || os::has_ended(qemu).then_some(()));
+        eventually("QEMU has ended", || os::has_ended(qemu).then_some(()));
     }
 }

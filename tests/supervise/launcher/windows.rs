@@ -1,5 +1,5 @@
-//! Windows: a launcher is started as any program. Console events are a unit test of their own (src/supervise/os): wine sends
-//! none where it has no terminal.
+//! Windows: a launcher is started like any program. Console events have a unit test (src/sys): wine sends none without a
+//! terminal.
 
 use crate::example::example;
 pub use crate::os::is_gone as has_ended;
@@ -9,5 +9,5 @@ pub fn launcher() -> Command {
     Command::new(example("launch-fake"))
 }
 
-/// It needs none: no console event is sent.
+/// Not needed: no test sends a console event.
 pub fn set_group(_: &mut Command) {}

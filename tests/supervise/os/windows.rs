@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::sync::atomic::{AtomicU32, Ordering};
-use virtualghost::qemu::{Agent, Channel, Channels};
+use virtualghost::qemu::{Agent, Channel, Channels, KeySource};
 use windows_sys::Win32::Foundation::{INVALID_HANDLE_VALUE, WAIT_OBJECT_0};
 use windows_sys::Win32::System::Console::{CTRL_C_EVENT, GenerateConsoleCtrlEvent};
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
@@ -14,10 +14,10 @@ use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, GetProcessHandleCount, OpenProcess, PROCESS_SYNCHRONIZE, WaitForSingleObject,
 };
 
-/// What a crash without a word is called: STATUS_STACK_BUFFER_OVERRUN, by which Rust aborts.
+/// The exception of an abort in Rust: STATUS_STACK_BUFFER_OVERRUN.
 pub const CRASH: &str = "exception 0xC0000409";
 
-/// A variable that the system, or wine, gives to every process.
+/// Whether the system or wine adds this variable to every process.
 pub fn is_added(name: &str) -> bool {
     ["SystemDrive", "SystemRoot"].contains(&name) || name.starts_with("WINE")
 }
@@ -29,16 +29,26 @@ pub fn channels() -> (Channels, Vec<OsString>) {
     let name = |id| format!("virtualghost-test-{}-{number}-{id}", std::process::id());
     let words = ["console", "control"].map(|id| format!("pipe,id={id},path={}", name(id)).into());
     let [console, control] = ["console", "control"].map(|id| Channel::Pipe(name(id)));
-    (Channels { console, control, agent: Agent::Loopback }, words.into())
+    (
+        Channels {
+            console,
+            control,
+            network: None,
+            agent: Agent::Loopback,
+            keys: KeySource::Files,
+            keyboard: None,
+        },
+        words.into(),
+    )
 }
 
-/// As Ctrl-C does, of every process on this console.
+/// Requests a stop of every process on this console, like Ctrl-C.
 pub fn request_stop() {
     // SAFETY: numbers only.
     assert!(unsafe { GenerateConsoleCtrlEvent(CTRL_C_EVENT, 0) } != 0);
 }
 
-/// Its end is waited for: it is not at once that a process which is being killed is none any more.
+/// Whether the process has ended. It waits a moment, because a killed process does not end immediately.
 pub fn is_gone(pid: u32) -> bool {
     const MOMENT: u32 = 1000;
     // SAFETY: numbers only; the handle is new and ours.
@@ -50,7 +60,7 @@ pub fn is_gone(pid: u32) -> bool {
     }
 }
 
-/// How many files and the like this process has open.
+/// The number of this process's open handles.
 pub fn open_handles() -> usize {
     let mut count = 0;
     // SAFETY: the pointer is to a number, and the handle needs no closing.
@@ -58,9 +68,9 @@ pub fn open_handles() -> usize {
     count as usize
 }
 
-/// This process's.
+/// The number of this process's threads.
 pub fn threads() -> usize {
-    // SAFETY: the handle is new and ours; the entry tells its own size.
+    // SAFETY: the handle is new and ours; the entry contains its size.
     unsafe {
         let all = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0);
         assert!(all != INVALID_HANDLE_VALUE, "{}", io::Error::last_os_error());

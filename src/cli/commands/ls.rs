@@ -1,0 +1,42 @@
+//! `virtualghost ls`: lists all VMs, running or not.
+
+use crate::cli::output::{print, print_table};
+use crate::error::Result;
+use crate::instance::{self, KnownVm};
+use crate::sys::Dirs;
+use serde_json::json;
+use std::process::ExitCode;
+
+pub fn run(as_json: bool) -> Result<ExitCode> {
+    let found = instance::known(&Dirs::find()?);
+    if as_json {
+        return print(format_args!("{:#}", json!(found.iter().map(details).collect::<Vec<_>>())));
+    }
+    if found.is_empty() {
+        return print("there is no VM");
+    }
+    print_table(["NAME", "STATE", "HOME", "LAST USED"], found.iter().map(row))
+}
+
+fn details(vm: &KnownVm) -> serde_json::Value {
+    let home = vm.home.as_ref().map(|home| json!({ "path": home.path, "bytes_on_disk": home.bytes_on_disk }));
+    json!({ "name": vm.name.as_str(), "state": state(vm), "home": home, "last_used": last_used(vm) })
+}
+
+fn row(vm: &KnownVm) -> [String; 4] {
+    let home = vm.home.as_ref().map(|home| format!("{} MiB", home.bytes_on_disk >> 20));
+    [vm.name.to_string(), state(vm), home.unwrap_or_default(), last_used(vm).unwrap_or_default()]
+}
+
+/// As `ps` prints it, and `off`.
+fn state(vm: &KnownVm) -> String {
+    match &vm.running {
+        None => "off".to_owned(),
+        // Its launcher has locked the name and has not written the state file yet.
+        Some(running) => running.state.as_ref().map_or("booting".to_owned(), |state| state.state.to_string()),
+    }
+}
+
+fn last_used(vm: &KnownVm) -> Option<String> {
+    Some(humantime::format_rfc3339_seconds(vm.last_used?).to_string())
+}

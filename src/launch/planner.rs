@@ -1,0 +1,111 @@
+//! The plan of a launch. `--dry-run`, doctor and the launch itself make it with the same function, so that they agree.
+
+use super::KnownFailures;
+use crate::checkpoint::{Checkpoint, StartMode};
+use crate::config::Config;
+use crate::error::Result;
+use crate::host::HostFacts;
+use crate::instance::{self, VmFiles};
+use crate::model::units::VmName;
+use crate::model::{Arch, Feature, Home, Start, VmSpec, Window};
+use crate::payload::{Artifacts, Payload, artifacts};
+use crate::plan::{self, PlanError};
+use crate::qemu::Paths;
+use crate::sys::Dirs;
+
+/// The purpose of a launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A session, in a window or for connections.
+    Session,
+    /// A session with its shell in this terminal.
+    AttachedShell,
+    /// Only the VM's checkpoint.
+    Checkpoint,
+}
+
+/// Plans one VM, as often as the facts change.
+#[derive(Debug, Clone)]
+pub struct Planner {
+    pub config: Config,
+    pub guest: Arch,
+    pub name: VmName,
+    pub home: Home,
+    /// Without the start files of the home.
+    pub safe: bool,
+    pub purpose: Purpose,
+}
+
+impl Planner {
+    /// # Errors
+    /// Something that the user forced is not available.
+    pub fn plan(&self, facts: &HostFacts) -> std::result::Result<VmSpec, PlanError> {
+        let mut spec = plan::plan(facts, &self.config, self.guest, &self.name, self.home)?;
+        spec.safe = self.safe;
+        if self.purpose == Purpose::Checkpoint {
+            // The guest still has a screen with its terminal.
+            spec.window.value = Window::None;
+            spec.window.because = "no window while creating a checkpoint".to_owned();
+        }
+        Ok(spec)
+    }
+}
+
+/// A VM that can be launched.
+pub struct LaunchPlan {
+    pub dirs: Dirs,
+    pub facts: HostFacts,
+    pub known_failures: KnownFailures,
+    pub planner: Planner,
+    pub spec: VmSpec,
+    pub artifacts: Artifacts,
+    /// A random number of this launch, for names of channels.
+    pub unique: u64,
+}
+
+/// What to launch.
+pub struct Request {
+    pub config: Config,
+    pub name: VmName,
+    pub ephemeral: bool,
+    pub purpose: Purpose,
+    pub embedded: Option<Payload>,
+}
+
+impl LaunchPlan {
+    /// `probed`: the host's facts, with its PCI bus if the configuration has a GPU.
+    ///
+    /// # Errors
+    /// Something that the user forced is not available, or an artifact is missing or invalid.
+    pub fn new(
+        dirs: Dirs,
+        probed: HostFacts,
+        known_failures: KnownFailures,
+        request: Request,
+    ) -> Result<Self> {
+        let Request { config, name, ephemeral, purpose, embedded } = request;
+        let mut facts = known_failures.apply(probed);
+        if let Some(because) = dirs.unfit_for_checkpoints() {
+            facts = facts.disable(Feature::Checkpoint, &because);
+        }
+        let home = if ephemeral { Home::Discarded } else { Home::Kept(config.home_size.value) };
+        let guest = artifacts::guest_arch(facts.arch, embedded.as_ref());
+        let planner = Planner { config, guest, name, home, safe: false, purpose };
+        let spec = planner.plan(&facts)?;
+        let artifacts = Artifacts::check(&spec, embedded, &dirs.cache_path())?;
+        Ok(Self { dirs, facts, known_failures, planner, spec, artifacts, unique: instance::random() })
+    }
+
+    /// How this VM starts: from its checkpoint if there is one.
+    pub fn start_mode(&self) -> StartMode {
+        let folder = self.artifacts.checkpoints_path().filter(|_| self.spec.start.value == Start::Instant);
+        let checkpoint = folder.map(|folder| Checkpoint::new(&folder, &self.spec, &self.facts.machine));
+        StartMode::new(checkpoint, &self.dirs)
+    }
+
+    pub fn paths(&self, mode: &StartMode) -> Paths {
+        let files = VmFiles::new(&self.dirs.vms_path(), &self.spec.name);
+        let (cache, keys) = (files.cache_path(), files.keys_path());
+        self.artifacts.paths(&self.spec, &self.dirs, cache, keys, mode.root_disk())
+    }
+}

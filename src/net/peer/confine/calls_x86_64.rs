@@ -1,0 +1,5 @@
+//! Calls that only this architecture has: elsewhere newer ones took their place.
+
+use nix::libc;
+
+pub const CALLS: &[libc::c_long] = &[libc::SYS_epoll_wait, libc::SYS_poll];
