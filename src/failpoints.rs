@@ -28,6 +28,7 @@ points! {
     AfterKeys = "after-keys": "The keys are made.",
     StateWritten = "state-written": "The first state is written, but not renamed.",
     HomeMade = "home-made": "The home disk exists, with no size yet.",
+    SystemImageKept = "system-image-kept": "A kept system has its image, and no disk yet.",
     CacheLocked = "cache-locked": "The cache's change lock is held.",
     AfterChunk = "after-chunk": "One chunk of a file is unpacked.",
     BeforeRename = "before-rename": "A version is complete, but not renamed.",

@@ -2,9 +2,9 @@
 
 use super::{Checkpoint, CheckpointFiles, CheckpointSource, HomeDisk, Resume};
 use crate::error::{Error, Kind, Result};
-use crate::instance::{self, Credentials};
-use crate::model::VmSpec;
+use crate::instance::{self, Credentials, System};
 use crate::model::units::RootSize;
+use crate::model::{Source, VmSpec};
 use crate::protocol::GuestIdentity;
 use crate::qemu::{Paths, RootDisk};
 use crate::sys::Dirs;
@@ -29,6 +29,11 @@ pub enum StartMode {
         checkpoint: Checkpoint,
         files: CheckpointFiles,
     },
+    /// Boot the system that the VM keeps.
+    Kept {
+        system: System,
+        made_from: Source,
+    },
 }
 
 impl StartMode {
@@ -52,9 +57,10 @@ impl StartMode {
     /// They can't be created.
     pub fn prepare(&self, rootfs: &Path, size: RootSize) -> Result<()> {
         match self {
-            Self::Boot { disk } => instance::create_overlay(disk, rootfs, size),
+            Self::Boot { disk } => instance::create_overlay(disk, rootfs, rootfs, size),
             Self::Save { files, .. } => files.begin(rootfs, size),
             Self::Restore { .. } => Ok(()),
+            Self::Kept { system, made_from } => system.prepare(rootfs, made_from, size),
         }
     }
 
@@ -63,6 +69,9 @@ impl StartMode {
             Self::Boot { disk } => RootDisk::Enlarged(disk.clone()),
             Self::Save { files, .. } => RootDisk::ToSave(files.disk.clone()),
             Self::Restore { files, .. } => RootDisk::Saved(files.disk.clone()),
+            Self::Kept { system, .. } => {
+                RootDisk::Kept { disk: system.disk_path(), image: system.image_path() }
+            }
         }
     }
 
@@ -70,7 +79,7 @@ impl StartMode {
     /// A path is not UTF-8. Such folders have no checkpoints ([`Dirs::unfit_for_checkpoints`]).
     pub fn source(&self) -> Result<Option<CheckpointSource>> {
         Ok(match self {
-            Self::Boot { .. } => None,
+            Self::Boot { .. } | Self::Kept { .. } => None,
             Self::Save { files, .. } => Some(CheckpointSource::Boot {
                 memory: utf8(files.memory.clone())?,
                 overlay: utf8(files.folder.with_extension("overlay"))?,
@@ -100,7 +109,7 @@ impl StartMode {
 
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
         match self {
-            Self::Boot { .. } => None,
+            Self::Boot { .. } | Self::Kept { .. } => None,
             Self::Save { checkpoint, .. } | Self::Restore { checkpoint, .. } => Some(checkpoint),
         }
     }

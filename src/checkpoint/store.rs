@@ -63,7 +63,7 @@ impl CheckpointFiles {
             fs::remove_dir_all(&self.folder).with_context(cannot)?;
         }
         files::create_private(&self.folder)?;
-        instance::create_overlay(&self.disk, rootfs, size)
+        instance::create_overlay(&self.disk, rootfs, rootfs, size)
     }
 }
 

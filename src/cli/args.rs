@@ -42,7 +42,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List all VMs, running or not, with the homes that they keep
+    /// List all VMs, running or not, with what they keep
     #[command(after_long_help = examples::LS)]
     Ls {
         /// Print JSON, with every detail
@@ -132,7 +132,16 @@ pub enum Command {
         #[arg(add = running_vms())]
         name: Option<VmName>,
     },
-    /// Give a VM that is off another name; its home stays
+    /// Make a new VM with a copy of what a VM that is off keeps: its home, and its system
+    #[command(after_long_help = examples::CLONE)]
+    Clone {
+        /// Name of the VM to copy
+        #[arg(add = all_vms())]
+        name: VmName,
+        /// Name of the new VM
+        new: VmName,
+    },
+    /// Give a VM that is off another name; what it keeps stays
     #[command(after_long_help = examples::RENAME)]
     Rename {
         /// Name of the VM
@@ -141,7 +150,7 @@ pub enum Command {
         /// Its new name
         new: VmName,
     },
-    /// Delete a VM and its home, after confirmation
+    /// Delete a VM and what it keeps, after confirmation
     #[command(after_long_help = examples::RM)]
     Rm {
         /// Name of the VM

@@ -120,6 +120,13 @@ Examples:
   Show the messages of its QEMU:
   $ virtualghost logs --qemu web";
 
+pub const CLONE: &str = "\
+Examples:
+  Try something in a copy of the VM web, and delete the copy:
+  $ virtualghost clone web trial
+  $ virtualghost --name trial
+  $ virtualghost rm trial";
+
 pub const RENAME: &str = "\
 Examples:
   Keep the home of the VM default, and start the next one with an empty home:
@@ -128,7 +135,7 @@ Examples:
 
 pub const RM: &str = "\
 Examples:
-  Delete the VM web and its home, without confirmation:
+  Delete the VM web and what it keeps, without confirmation:
   $ virtualghost rm --yes web";
 
 pub const DOCTOR: &str = "\

@@ -48,6 +48,7 @@ fn run(cli: &Cli, blobs: &'static Blobs) -> Result<ExitCode> {
         Command::Logs { name, follow, qemu, network, raw, .. } => {
             commands::logs::run(name, *follow, commands::logs::Which::of(*qemu, *network), *raw)
         }
+        Command::Clone { name, new } => commands::clone::run(name, new),
         Command::Rename { name, new } => commands::rename::run(name, new),
         Command::Rm { name, yes } => commands::rm::run(name, *yes),
         Command::Checkpoint(args) => commands::checkpoint::run(args, blobs),

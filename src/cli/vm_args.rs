@@ -2,8 +2,8 @@
 
 use super::complete::{all_vms, words};
 use crate::config::{
-    AccelChoice, DisplayChoice, GlChoice, GpuChoice, HostnameChoice, JailChoice, KeyboardChoice, Layer,
-    NetChoice, PortsChoice, Setting, StartChoice,
+    AccelChoice, DisplayChoice, GlChoice, GpuChoice, HostnameChoice, JailChoice, KeepChoice, KeyboardChoice,
+    Layer, NetChoice, PortsChoice, Setting, StartChoice,
 };
 use crate::error::Result;
 use crate::model::units::{MemorySize, Vcpus, VmName, WindowSize};
@@ -117,8 +117,13 @@ pub struct RunArgs {
     #[arg(long, help_heading = VM, add = all_vms())]
     pub name: Option<VmName>,
 
+    /// What of the VM is there at its next start: home, system (also what was installed), nothing, or auto (home; system if
+    /// it has kept its system before) [default: auto]
+    #[arg(long, value_name = "WHAT", help_heading = VM, add = words(KeepChoice::WORDS))]
+    pub keep: Option<KeepChoice>,
+
     /// Discard everything on exit, including /home
-    #[arg(long, help_heading = VM)]
+    #[arg(long, conflicts_with = "keep", help_heading = VM)]
     pub ephemeral: bool,
 
     /// Do not read the start files of the home (~/.bashrc, the terminal's configuration), if the session ends at once

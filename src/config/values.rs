@@ -58,6 +58,11 @@ choice! {
 }
 
 choice! {
+    /// What of a VM is there at its next start.
+    KeepChoice as "keep" { Auto = "auto", Home = "home", System = "system", Nothing = "nothing" }
+}
+
+choice! {
     /// What of the network a VM reaches.
     NetChoice as "net" { Public = "public", Open = "open", Off = "off" }
 }
@@ -267,6 +272,7 @@ from_string!(
     GpuChoice,
     HostnameChoice,
     JailChoice,
+    KeepChoice,
     KeyboardChoice,
     NetChoice,
     PortsChoice,

@@ -1,6 +1,6 @@
-//! All VMs that are on this machine, running or not: each has a folder with its logs, and may keep a home.
+//! All VMs that are on this machine, running or not: each has a folder with its logs, and may keep a home and a system.
 
-use super::{HomeFile, RunningVm, VmFiles, running};
+use super::{HomeFile, RunningVm, System, VmFiles, running};
 use crate::error::{Error, Result};
 use crate::model::units::VmName;
 use crate::sys::Dirs;
@@ -14,13 +14,14 @@ use std::time::SystemTime;
 pub struct KnownVm {
     pub name: VmName,
     pub running: Option<RunningVm>,
-    pub home: Option<KeptHome>,
-    /// When its home or its console was last written; None if neither is there.
+    pub home: Option<KeptDisk>,
+    pub system: Option<KeptDisk>,
+    /// When its disks or its console were last written; None if nothing is there.
     pub last_used: Option<SystemTime>,
 }
 
 #[derive(Debug, Clone)]
-pub struct KeptHome {
+pub struct KeptDisk {
     pub path: PathBuf,
     pub bytes_on_disk: u64,
 }
@@ -31,7 +32,9 @@ pub fn known(dirs: &Dirs) -> Vec<KnownVm> {
     let homes = dirs.homes_path();
     let of_vms = entries(&vms).filter_map(|name| name.parse::<VmName>().ok());
     let of_homes = entries(&homes).filter_map(|name| name.strip_suffix(".img")?.parse::<VmName>().ok());
-    let names: BTreeSet<_> = of_vms.chain(of_homes).collect();
+    let systems = dirs.systems_path();
+    let of_systems = entries(&systems).filter_map(|name| name.parse::<VmName>().ok());
+    let names: BTreeSet<_> = of_vms.chain(of_homes).chain(of_systems).collect();
     names.into_iter().map(|name| look_at(dirs, &vms, name)).filter(KnownVm::is_there).collect()
 }
 
@@ -44,7 +47,7 @@ pub fn existing(dirs: &Dirs, name: &VmName) -> Result<KnownVm> {
     if found.is_there() {
         return Ok(found);
     }
-    Err(Error::bad_input(format!("no VM named {name} exists: it has neither a home nor logs"))
+    Err(Error::bad_input(format!("no VM named {name} exists: it has no home, no system and no logs"))
         .hint("list all VMs: virtualghost ls"))
 }
 
@@ -54,17 +57,20 @@ fn entries(folder: &Path) -> impl Iterator<Item = String> {
 }
 
 fn look_at(dirs: &Dirs, vms: &Path, name: VmName) -> KnownVm {
-    let home = HomeFile::at(dirs.home_path(&name));
+    let (home, system) = (HomeFile::at(dirs.home_path(&name)), System::at(dirs.system_path(&name)));
     let console = VmFiles::new(vms, &name).console_log_path();
     let written = |path: &Path| fs::metadata(path).ok()?.modified().ok();
     KnownVm {
         running: running(vms, &name),
-        last_used: written(home.path()).max(written(&console)),
-        home: home
-            .bytes_on_disk()
-            .map(|bytes_on_disk| KeptHome { path: home.path().to_owned(), bytes_on_disk }),
+        last_used: written(home.path()).max(written(&system.disk_path())).max(written(&console)),
+        home: kept(home.path().to_owned(), home.bytes_on_disk()),
+        system: kept(system.disk_path(), system.bytes_on_disk()),
         name,
     }
+}
+
+fn kept(path: PathBuf, bytes_on_disk: Option<u64>) -> Option<KeptDisk> {
+    Some(KeptDisk { path, bytes_on_disk: bytes_on_disk? })
 }
 
 impl KnownVm {

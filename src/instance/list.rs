@@ -157,17 +157,16 @@ fn state_of(vms: &Path, vm: &RunningVm) -> Option<VmState> {
     }
 }
 
-/// Removes a VM's files on the host, and its home with `home`. Reserves the name meanwhile.
+/// Removes a VM's files on the host, and what it keeps with `kept`. Reserves the name meanwhile.
 ///
 /// # Errors
 /// It is running.
-pub fn remove(vms: &Path, name: &VmName, home: impl FnOnce() -> Result<()>) -> Result<()> {
+pub fn remove(vms: &Path, name: &VmName, kept: impl FnOnce() -> Result<()>) -> Result<()> {
     let files = VmFiles::new(vms, name);
     let Some(held) = lock(&files)? else {
-        return Err(Error::bad_input(format!("{name} is running"))
-            .hint(format!("stop it first: virtualghost stop {name}")));
+        return Err(super::rename::running(name));
     };
-    home()?;
+    kept()?;
     files::remove_locked(&files.0, held).with_context(|| format!("can't remove {}", files.0.display()))?;
     Ok(())
 }

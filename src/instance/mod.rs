@@ -1,9 +1,11 @@
-//! A VM as the host knows it: its name, its lock, its state, its keys, its logs, its home.
+//! A VM as the host knows it: its name, its lock, its state, its keys, its logs, its home, its system.
 //!
 //! A lock held by the kernel reserves a name, and is released when its holder ends, for whatever reason. So the lock decides
 //! whether a VM is running; the state file beside it only describes a running VM, and the next start overwrites what a
 //! crash left behind.
 
+mod clone;
+mod disk_copy;
 mod home;
 mod keys;
 mod known;
@@ -11,17 +13,20 @@ mod list;
 mod overlays;
 mod rename;
 mod state;
+mod system;
 mod write_limit;
 
+pub use clone::clone;
 pub use home::HomeFile;
 pub use keys::{Credentials, HOST_ALIAS, KNOWN_HOSTS, ROOT_KEY, USER_KEY, entropy, random};
-pub use known::{KeptHome, KnownVm, existing, known};
+pub use known::{KeptDisk, KnownVm, existing, known};
 #[cfg(test)]
 use list::still_running;
 pub use list::{RunningVm, find, list, remove, running, stop};
 pub use overlays::{Overlays, create_overlay};
 pub use rename::rename;
 pub use state::{AgentAddress, Phase, TerminalSize, VmState};
+pub use system::System;
 pub use write_limit::WriteLimit;
 
 use crate::error::{Error, Kind, Result};

@@ -89,9 +89,16 @@ fn files(paths: &Paths) -> Vec<Rule> {
     rules.extend(home.iter().map(|home| Rule::new(Access::Write, home, "the VM's home")));
     rules.extend(gpu_pack.iter().map(|pack| Rule::new(Access::Read, pack, "the GPU pack")));
     // Its memory is beside its disk. One that is made now is in the overlay's folder.
-    if let RootDisk::Saved(disk) = root {
-        let folder = disk.parent().expect("it is in a folder");
-        rules.push(Rule::new(Access::Read, folder, "the checkpoint"));
+    match root {
+        RootDisk::Saved(disk) => {
+            let folder = disk.parent().expect("it is in a folder");
+            rules.push(Rule::new(Access::Read, folder, "the checkpoint"));
+        }
+        RootDisk::Kept { disk, image } => {
+            rules.push(Rule::new(Access::Write, disk, "the VM's system"));
+            rules.push(Rule::new(Access::Read, image, "the image under it"));
+        }
+        RootDisk::Enlarged(_) | RootDisk::ToSave(_) => {}
     }
     rules
 }

@@ -43,6 +43,11 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 #[test]
 fn what_qemu_can_open_is_under_review() {
     let saved = Paths { root: RootDisk::Saved("/cache/checkpoints/1/disk".into()), home: None, ..paths() };
+    let kept = RootDisk::Kept {
+        disk: "/data/systems/default/disk.qcow2".into(),
+        image: "/data/systems/default/image".into(),
+    };
+    let kept = Paths { root: kept, ..paths() };
     let own = Paths { qemu: Program { path: "/opt/qemu/bin/qemu".into(), bundle: None }, ..paths() };
     let x11 = host(Os::Linux);
     let forwarded = HostFacts { session: Session::X11("localhost:10.0".to_owned()), ..host(Os::Linux) };
@@ -51,6 +56,7 @@ fn what_qemu_can_open_is_under_review() {
         ("wayland-virgl", &wayland(), "", &paths()),
         ("x11-forwarded", &forwarded, "gl = \"off\"", &paths()),
         ("x11-software-restored", &x11, "gl = \"off\"", &saved),
+        ("no-window-kept-system", &x11, "display = \"none\"\nkeep = \"system\"", &kept),
         ("no-window-own-qemu", &x11, "display = \"none\"\naccel = \"tcg\"", &own),
         ("passthrough", &x11, "gpu = \"0000:01:00.0\"\ninput = [\"/dev/input/by-id/kbd\"]", &paths()),
         ("gpu-wide", &x11, "jail = \"gpu-wide\"", &paths()),

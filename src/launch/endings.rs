@@ -3,7 +3,7 @@
 use super::reporter::Reporter;
 use crate::error::{Error, Kind, Result};
 use crate::instance::VmFiles;
-use crate::model::{Home, VmSpec};
+use crate::model::VmSpec;
 use crate::supervise::{End, Tails};
 use std::fmt::Write;
 
@@ -34,7 +34,7 @@ pub fn not_powered_off() -> Error {
 pub fn ended_early(session_status: Option<i32>, spec: &VmSpec, files: &VmFiles) -> Error {
     let status = session_status.map(|status| format!(" with status {status}")).unwrap_or_default();
     let console = format!("the guest's console: {}", files.console_log_path().display());
-    let hint = if matches!(spec.home, Home::Kept(_)) && !spec.headless && !spec.safe {
+    let hint = if spec.keeps_home() && !spec.headless && !spec.safe {
         let way_out = format!("virtualghost run --name {} --safe", spec.name);
         format!("to start without the start files of its home (~/.bashrc, foot.ini): {way_out}; {console}")
     } else {

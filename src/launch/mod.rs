@@ -122,7 +122,8 @@ fn qemu_launch(spec: &VmSpec, paths: &Paths, unique: u64, instance: &Instance) -
 pub mod testing {
     use super::*;
     use crate::host::HostFacts;
-    use crate::model::{Arch, Home};
+    use crate::model::Arch;
+    use crate::plan;
     use crate::testing::{config, own};
     use std::path::Path;
 
@@ -132,8 +133,7 @@ pub mod testing {
         let planner = Planner {
             config: config(""),
             guest: Arch::X86_64,
-            name: spec.name.clone(),
-            home: Home::Discarded,
+            vm: plan::WantedVm { name: spec.name.clone(), is_ephemeral: true, system: None },
             safe: false,
             purpose: Purpose::Session,
         };

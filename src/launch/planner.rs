@@ -5,11 +5,11 @@ use crate::checkpoint::{Checkpoint, StartMode};
 use crate::config::Config;
 use crate::error::Result;
 use crate::host::HostFacts;
-use crate::instance::{self, VmFiles};
+use crate::instance::{self, System, VmFiles};
 use crate::model::units::VmName;
-use crate::model::{Arch, Feature, Home, Start, VmSpec, Window};
+use crate::model::{Arch, Feature, Start, VmSpec, Window};
 use crate::payload::{Artifacts, Payload, artifacts};
-use crate::plan::{self, PlanError};
+use crate::plan::{self, KeptSystem, PlanError, WantedVm};
 use crate::qemu::Paths;
 use crate::sys::Dirs;
 
@@ -29,8 +29,7 @@ pub enum Purpose {
 pub struct Planner {
     pub config: Config,
     pub guest: Arch,
-    pub name: VmName,
-    pub home: Home,
+    pub vm: WantedVm,
     /// Without the start files of the home.
     pub safe: bool,
     pub purpose: Purpose,
@@ -40,7 +39,7 @@ impl Planner {
     /// # Errors
     /// Something that the user forced is not available.
     pub fn plan(&self, facts: &HostFacts) -> std::result::Result<VmSpec, PlanError> {
-        let mut spec = plan::plan(facts, &self.config, self.guest, &self.name, self.home)?;
+        let mut spec = plan::plan(facts, &self.config, self.guest, &self.vm)?;
         spec.safe = self.safe;
         if self.purpose == Purpose::Checkpoint {
             // The guest still has a screen with its terminal.
@@ -88,9 +87,11 @@ impl LaunchPlan {
         if let Some(because) = dirs.unfit_for_checkpoints() {
             facts = facts.disable(Feature::Checkpoint, &because);
         }
-        let home = if ephemeral { Home::Discarded } else { Home::Kept(config.home_size.value) };
+        let system = System::at(dirs.system_path(&name));
+        let kept = system.made_from().map(|made_from| KeptSystem { made_from, image: system.image_path() });
+        let vm = WantedVm { name, is_ephemeral: ephemeral, system: kept };
         let guest = artifacts::guest_arch(facts.arch, embedded.as_ref());
-        let planner = Planner { config, guest, name, home, safe: false, purpose };
+        let planner = Planner { config, guest, vm, safe: false, purpose };
         let spec = planner.plan(&facts)?;
         let artifacts = Artifacts::check(&spec, embedded, &dirs.cache_path())?;
         Ok(Self { dirs, facts, known_failures, planner, spec, artifacts, unique: instance::random() })
@@ -98,6 +99,10 @@ impl LaunchPlan {
 
     /// How this VM starts: from its checkpoint if there is one.
     pub fn start_mode(&self) -> StartMode {
+        if self.spec.keeps_system() {
+            let system = System::at(self.dirs.system_path(&self.spec.name));
+            return StartMode::Kept { system, made_from: self.spec.rootfs.clone() };
+        }
         let folder = self.artifacts.checkpoints_path().filter(|_| self.spec.start.value == Start::Instant);
         let checkpoint = folder.map(|folder| Checkpoint::new(&folder, &self.spec, &self.facts.machine));
         StartMode::new(checkpoint, &self.dirs)

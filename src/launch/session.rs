@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::host::pci;
 use crate::instance::{AgentAddress, HomeFile, Instance, Overlays, Phase, TerminalSize, VmState, WriteLimit};
 use crate::model::units::VmName;
-use crate::model::{AgentLink, Choice, Feature, Home, Jail, Window};
+use crate::model::{AgentLink, Choice, Feature, Jail, Window};
 use crate::net::ports::Listening;
 use crate::net::{self, Network, Policy};
 use crate::payload::Installed;
@@ -59,13 +59,13 @@ impl<'a> Session<'a> {
     ) -> Result<Self> {
         let launched = Instant::now();
         let (spec, purpose) = (&plan.spec, plan.planner.purpose);
-        let ephemeral = purpose == Purpose::Checkpoint || spec.home == Home::Discarded;
+        let ephemeral = purpose == Purpose::Checkpoint || !spec.keeps_home();
         let instance = Instance::take(&spec.name, &plan.dirs.vms_path(), ephemeral)?;
         let state = VmState::new(spec, agent_address(plan));
         instance.publish(&state);
         let shell = write_ssh_config(spec, instance.files(), &plan.dirs)?;
-        if let (Home::Kept(size), false) = (spec.home, purpose == Purpose::Checkpoint) {
-            HomeFile::at(plan.dirs.home_path(&spec.name)).prepare(size)?;
+        if spec.keeps_home() && purpose != Purpose::Checkpoint {
+            HomeFile::at(plan.dirs.home_path(&spec.name)).prepare(spec.home_size)?;
         }
         let installed = plan.artifacts.install(spec)?;
         let overlays = Overlays::make(&plan.dirs.overlay_path())?;
@@ -292,10 +292,9 @@ impl<'a> Session<'a> {
     /// The folder with the least space of those that the guest's writes go to.
     fn full_folder(&self) -> PathBuf {
         let dirs = &self.plan.dirs;
-        let home = dirs.home_path(&self.plan.spec.name).parent().map(Path::to_owned);
-        let folders = [Some(dirs.overlay_path()), home.filter(|home| home.exists())];
+        let folders = [dirs.overlay_path(), dirs.homes_path(), dirs.systems_path()];
         let free = |folder: &PathBuf| fs4::available_space(folder).unwrap_or(u64::MAX);
-        folders.into_iter().flatten().min_by_key(free).expect("there is at least one")
+        folders.into_iter().filter(|folder| folder.exists()).min_by_key(free).expect("there is at least one")
     }
 
     fn on_ready(&mut self) {

@@ -9,7 +9,7 @@ use crate::launch::age;
 use crate::model::{Accelerator, Arch, Os, VmSpec};
 use crate::plan;
 use crate::supervise::Tails;
-use crate::testing::{Texts, assert_texts, host, own, spec};
+use crate::testing::{Texts, assert_texts, host, own, spec, vm};
 use std::time::Duration;
 
 #[derive(Default)]
@@ -60,10 +60,8 @@ fn notices_before_the_start() {
 fn notices_of_fallbacks() {
     let facts = HostFacts { vsock: Availability::Available, ..host(Os::Linux) };
     let config = |text: &str| crate::testing::config(text);
-    let plan = |facts: &HostFacts, config: &Config| {
-        let (name, home) = ("web".parse().unwrap(), Home::Discarded);
-        plan::plan(facts, config, Arch::X86_64, &name, home).unwrap()
-    };
+    let plan =
+        |facts: &HostFacts, config: &Config| plan::plan(facts, config, Arch::X86_64, &vm("web")).unwrap();
     let mut texts = Texts::default();
     for (feature, text) in [
         (Feature::Accelerator(Accelerator::Kvm), ""),

@@ -25,7 +25,7 @@ pub use ports::{Ports, Publish, Published, Transport};
 pub(crate) use source::path_choice;
 pub use source::{Initrd, RomChoice, Source};
 pub use spec::{
-    AgentLink, Choice, Enforcement, GpuMode, Home, Jail, Scope, Start, TimeLimits, VmSpec, Xkb, is_xkb_name,
+    AgentLink, Choice, Enforcement, GpuMode, Jail, Keep, Scope, Start, TimeLimits, VmSpec, Xkb, is_xkb_name,
 };
 pub use terminal::Terminal;
 pub use timezone::Timezone;

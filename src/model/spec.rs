@@ -126,21 +126,23 @@ impl fmt::Display for Enforcement {
     }
 }
 
-/// What happens to the guest's /home at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Home {
-    /// It is on its own disk, of at most this size.
-    Kept(HomeSize),
-    /// It is part of the overlay, which is deleted.
-    Discarded,
+/// What of a VM is there at its next start. Each includes the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Keep {
+    Nothing,
+    /// /home, which has a disk of its own.
+    Home,
+    /// The root filesystem, with all that was installed.
+    System,
 }
 
-impl fmt::Display for Home {
+impl fmt::Display for Keep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Kept(size) => write!(f, "kept, up to {size} MiB"),
-            Self::Discarded => f.write_str("deleted with the VM"),
-        }
+        f.write_str(match self {
+            Self::Nothing => "nothing",
+            Self::Home => "home",
+            Self::System => "system",
+        })
     }
 }
 
@@ -220,9 +222,11 @@ pub struct VmSpec {
     /// What of the guest's ports appears on the host, and what is there by hand.
     pub ports: Choice<Ports>,
     pub publish: Vec<Publish>,
+    pub keep: Choice<Keep>,
     /// Of the root disk, unless the image is larger.
     pub root_size: RootSize,
-    pub home: Home,
+    /// Of the disk with /home, if there is one.
+    pub home_size: HomeSize,
     pub jail: Choice<Jail>,
     pub jail_enforcement: Enforcement,
     /// Whether the launch widens a strict jail in which the host's OpenGL fails.
@@ -240,6 +244,14 @@ pub struct VmSpec {
 }
 
 impl VmSpec {
+    pub fn keeps_home(&self) -> bool {
+        self.keep.value >= Keep::Home
+    }
+
+    pub fn keeps_system(&self) -> bool {
+        self.keep.value == Keep::System
+    }
+
     /// The features in use. The launch adds the checkpoint if it resumes one.
     pub fn features(&self) -> Vec<Feature> {
         let accelerator = self.accelerator.value;
@@ -256,6 +268,10 @@ impl VmSpec {
         .flatten()
         .collect()
     }
+}
+
+fn disk(is_kept: bool, mib: impl fmt::Display) -> String {
+    format!("{}, up to {mib} MiB", if is_kept { "kept" } else { "deleted with the VM" })
 }
 
 /// Prints the plan: one choice per line, with its reason.
@@ -296,8 +312,13 @@ impl fmt::Display for VmSpec {
         for port in &self.publish {
             row("publish", port, "127.0.0.1 to the VM")?;
         }
-        row("root", &format!("deleted with the VM, up to {} MiB", self.root_size), "")?;
-        row("home", &self.home, if self.safe { "its start files are not read: --safe" } else { "" })?;
+        row("keep", &self.keep.value, &self.keep.because)?;
+        row("root", &disk(self.keeps_system(), self.root_size), "")?;
+        row(
+            "home",
+            &if self.keeps_home() { disk(true, self.home_size) } else { "part of the root".to_owned() },
+            if self.safe { "its start files are not read: --safe" } else { "" },
+        )?;
         row("jail", &self.jail.value, &self.jail.because)?;
         if let Some(Scope { memory, manager: _ }) = self.scope {
             row("scope", &format!("up to {memory} MiB of the host's memory"), "systemd is running")?;

@@ -5,7 +5,7 @@ use super::kernel::{self, Packed};
 use super::unfit::Unfit;
 use super::{Installed, Payload, PayloadError, Qemu, install, progress, validate};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Arch, Home, Initrd, MAKE_PACK, Source, Terminal, VmSpec};
+use crate::model::{Arch, Initrd, MAKE_PACK, Source, Terminal, VmSpec};
 use crate::qemu::{Bundle, Paths, Program, RootDisk};
 use crate::sys::Dirs;
 use anyhow::Context;
@@ -118,7 +118,7 @@ impl Artifacts {
             qemu: self.qemu.clone(),
             overlay_folder: dirs.overlay_path(),
             gpu_pack: self.gpu_pack.clone(),
-            home: matches!(spec.home, Home::Kept(_)).then(|| dirs.home_path(&spec.name)),
+            home: spec.keeps_home().then(|| dirs.home_path(&spec.name)),
             root,
             cache,
             keys,

@@ -11,16 +11,17 @@ mod timezone;
 mod window;
 
 use crate::config::{
-    AccelChoice, Config, GlChoice, HostnameChoice, JailChoice, Origin, Setting, StartChoice,
+    AccelChoice, Config, GlChoice, HostnameChoice, JailChoice, KeepChoice, Origin, Setting, StartChoice,
 };
 use crate::error::{Error, Kind};
 use crate::host::{Availability, HostFacts};
 use crate::model::units::{Hostname, MemorySize, Seconds, VmName};
 use crate::model::{
-    Accelerator, AgentLink, Arch, Choice, GpuMode, Home, Initrd, Jail, Os, Passthrough, Scope,
+    Accelerator, AgentLink, Arch, Choice, GpuMode, Initrd, Jail, Keep, Os, Passthrough, Scope,
     ServiceManager, Source, Start, Terminal, TimeLimits, VmSpec, Window,
 };
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Why a forced choice is not possible on this host.
@@ -50,18 +51,29 @@ impl From<PlanError> for Error {
     }
 }
 
+/// The VM to plan, as the host knows it.
+#[derive(Debug, Clone)]
+pub struct WantedVm {
+    pub name: VmName,
+    /// It was asked for a VM that keeps nothing.
+    pub is_ephemeral: bool,
+    /// If it has kept its system before.
+    pub system: Option<KeptSystem>,
+}
+
+/// The image that a VM's kept system was made from, and the file in which the system has it.
+#[derive(Debug, Clone)]
+pub struct KeptSystem {
+    pub made_from: Source,
+    pub image: PathBuf,
+}
+
 /// Plans a VM of the architecture `guest`. The same facts and the same configuration result in the same VM.
 ///
 /// # Errors
 /// A forced choice that is not available according to the facts. A choice that is "auto" never fails: its last fallback
 /// always works (TCG, software rendering, no window).
-pub fn plan(
-    facts: &HostFacts,
-    config: &Config,
-    guest: Arch,
-    name: &VmName,
-    home: Home,
-) -> Result<VmSpec, PlanError> {
+pub fn plan(facts: &HostFacts, config: &Config, guest: Arch, vm: &WantedVm) -> Result<VmSpec, PlanError> {
     check_memory(facts, config)?;
     let passthrough = gpu::passthrough(facts, config)?;
     let window = window::window(facts, config, passthrough.is_some())?;
@@ -71,13 +83,14 @@ pub fn plan(
     };
     let accelerator = accelerator(facts, config, guest)?;
     let terminal = terminal(config, gpu.value, accelerator.value);
-    let start = start(facts, config, guest, gpu.value)?;
+    let keep = keep(config, vm)?;
+    let start = start(facts, config, guest, gpu.value, keep.value)?;
     let jail = jail(facts, config, gpu.value)?;
     Ok(VmSpec {
         os: facts.os,
         arch: guest,
-        name: name.clone(),
-        hostname: hostname(config, name),
+        name: vm.name.clone(),
+        hostname: hostname(config, &vm.name),
         vcpus: config.vcpus.value,
         memory: config.memory.value,
         limits: time_limits(config, accelerator.value),
@@ -99,8 +112,10 @@ pub fn plan(
         terminal,
         keyboard: keyboard::keyboard(facts, &config.keyboard),
         timezone: timezone::timezone(facts, &config.timezone),
+        rootfs: rootfs(config, vm, keep.value),
+        keep,
         root_size: config.root_size.value,
-        home,
+        home_size: config.home_size.value,
         jail_may_widen: config.jail.value == JailChoice::Auto
             && jail.value == Jail::Strict
             && gpu.value == GpuMode::Virgl,
@@ -111,9 +126,51 @@ pub fn plan(
         gpu,
         safe: false,
         initrd: config.initrd.value.clone(),
-        rootfs: config.rootfs.value.clone(),
         qemu: config.qemu.value.clone(),
     })
+}
+
+/// A system stays with the image that it was made from.
+fn keep(config: &Config, vm: &WantedVm) -> Result<Choice<Keep>, PlanError> {
+    if vm.is_ephemeral {
+        return Ok(Choice::explicit(Keep::Nothing, &"set by --ephemeral"));
+    }
+    let (setting, rootfs) = (&config.keep, &config.rootfs);
+    let other = vm
+        .system
+        .as_ref()
+        .map(|system| &system.made_from)
+        .filter(|made_from| rootfs.value != Source::Embedded && **made_from != rootfs.value);
+    let obstacle = other.map(|made_from| {
+        let (rootfs, origin) = (&rootfs.value, &rootfs.origin);
+        format!("that of {} was made from {made_from}, not from {rootfs}, set by {origin}", vm.name)
+    });
+    match (setting.value, obstacle) {
+        (KeepChoice::Nothing, _) => Ok(explicit(Keep::Nothing, setting)),
+        (KeepChoice::Home, _) => Ok(explicit(Keep::Home, setting)),
+        (KeepChoice::System, None) => Ok(explicit(Keep::System, setting)),
+        (KeepChoice::System, Some(because)) => {
+            let hint = "use another VM: --name OTHER; or start this one from the image: --keep home";
+            Err(refused("the kept system", setting, &because, hint))
+        }
+        (KeepChoice::Auto, None) if vm.system.is_some() => {
+            Ok(Choice::new(Keep::System, "this VM has kept its system before"))
+        }
+        (KeepChoice::Auto, None) => Ok(Choice::new(Keep::Home, "default")),
+        (KeepChoice::Auto, Some(because)) => {
+            Ok(Choice::new(Keep::Home, format!("the kept system is not used: {because}")))
+        }
+    }
+}
+
+/// A system has a copy of an image of the user's own.
+fn rootfs(config: &Config, vm: &WantedVm, keep: Keep) -> Source {
+    match &vm.system {
+        Some(KeptSystem { made_from: Source::File(_), image }) if keep == Keep::System => {
+            Source::File(image.clone())
+        }
+        _ => config.rootfs.value.clone(),
+    }
 }
 
 /// A terminal that draws with OpenGL takes seconds for each frame where an emulated processor renders it.
@@ -193,7 +250,13 @@ fn time_limits(config: &Config, accelerator: Accelerator) -> TimeLimits {
 }
 
 /// A checkpoint has to fit every VM, and contains the state of memory, disks and emulated devices only.
-fn start(facts: &HostFacts, config: &Config, guest: Arch, gpu: GpuMode) -> Result<Choice<Start>, PlanError> {
+fn start(
+    facts: &HostFacts,
+    config: &Config,
+    guest: Arch,
+    gpu: GpuMode,
+    keep: Keep,
+) -> Result<Choice<Start>, PlanError> {
     let setting = &config.start;
     let own = [&config.kernel, &config.rootfs, &config.qemu]
         .into_iter()
@@ -208,6 +271,9 @@ fn start(facts: &HostFacts, config: &Config, guest: Arch, gpu: GpuMode) -> Resul
             Some("a checkpoint can't contain the state of a physical GPU".to_owned())
         }
         (GpuMode::Virgl, _) => Some("a checkpoint can't contain the state of the host's OpenGL".to_owned()),
+        (GpuMode::Software, _) if keep == Keep::System => {
+            Some("a checkpoint can't contain the system that this VM keeps".to_owned())
+        }
         (GpuMode::Software, Some((part, origin))) => {
             Some(format!("a checkpoint needs the embedded files, not {part}, set by {origin}"))
         }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::host::HostKeyboard;
 use crate::model::{Feature, Net, Os, Session};
-use crate::testing::{config, host, spec};
+use crate::testing::{config, host, spec, vm};
 
 /// The forced choice, why it is not available, and the hint.
 pub fn refusal(facts: &HostFacts, text: &str) -> [String; 3] {
@@ -34,7 +34,7 @@ fn each_os_uses_the_best_features_that_are_available() {
 fn a_guest_of_another_architecture_runs_under_tcg() {
     let run = |host_arch, guest, text| {
         let facts = HostFacts { arch: host_arch, ..host(Os::Linux) };
-        plan(&facts, &config(text), guest, &"default".parse().unwrap(), Home::Discarded)
+        plan(&facts, &config(text), guest, &vm("default"))
     };
     let own = run(Some(Arch::Aarch64), Arch::Aarch64, "").unwrap();
     assert_eq!((own.arch, own.accelerator.value), (Arch::Aarch64, Accelerator::Kvm));
@@ -190,6 +190,54 @@ fn a_start_is_instant_with_software_rendering_and_embedded_artifacts() {
         assert_eq!(start.value, Start::Boot, "{text}");
         assert!(start.because.contains(because), "{text}: {}", start.because);
     }
+}
+
+#[test]
+fn what_a_vm_keeps_follows_the_setting_and_what_it_has_kept_before() {
+    let of = |made_from: &str| KeptSystem {
+        made_from: PathBuf::from(made_from).into(),
+        image: "/systems/web/image".into(),
+    };
+    let planned = |system: &Option<KeptSystem>, text: &str| {
+        let vm = WantedVm { system: system.clone(), ..vm("web") };
+        plan(&host(Os::Linux), &config(text), Arch::X86_64, &vm)
+    };
+    let (none, embedded, own) = (None, Some(of("embedded")), Some(of("/r.img")));
+    let (set, image) = ("rootfs = \"/r.img\"", "/systems/web/image");
+    for (system, text, wanted, rootfs) in [
+        (&none, "", Keep::Home, "embedded"),
+        (&none, "keep = \"system\"", Keep::System, "embedded"),
+        (&embedded, "", Keep::System, "embedded"),
+        (&embedded, "keep = \"home\"", Keep::Home, "embedded"),
+        (&embedded, "keep = \"nothing\"", Keep::Nothing, "embedded"),
+        // Of an image of the user's own, which may have changed or be gone.
+        (&none, &format!("keep = \"system\"\n{set}"), Keep::System, "/r.img"),
+        (&own, "", Keep::System, image),
+        (&own, set, Keep::System, image),
+        (&own, "rootfs = \"/other.img\"", Keep::Home, "/other.img"),
+        (&embedded, set, Keep::Home, "/r.img"),
+    ] {
+        let spec = planned(system, text).unwrap();
+        assert_eq!(
+            (spec.keep.value, spec.rootfs.to_string().as_str()),
+            (wanted, rootfs),
+            "{system:?} {text}"
+        );
+    }
+    let refusal = planned(&embedded, &format!("keep = \"system\"\n{set}")).unwrap_err();
+    assert!(refusal.to_string().contains("/r.img"), "{refusal}");
+    let ephemeral = WantedVm { is_ephemeral: true, system: embedded, ..vm("web") };
+    let spec = plan(&host(Os::Linux), &config("keep = \"system\""), Arch::X86_64, &ephemeral).unwrap();
+    assert_eq!(spec.keep.value, Keep::Nothing);
+}
+
+#[test]
+fn a_kept_system_boots_and_a_forced_instant_start_of_it_is_refused() {
+    let kept = "keep = \"system\"\ndisplay = \"none\"";
+    let planned = spec(&host(Os::Linux), kept).unwrap();
+    assert_eq!(planned.start.value, Start::Boot);
+    assert!(planned.start.because.contains("system"), "{}", planned.start.because);
+    assert!(because(&host(Os::Linux), &format!("{kept}\nstart = \"instant\"")).contains("system"));
 }
 
 #[test]

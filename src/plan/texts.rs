@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::host::pci::{Memlock, Node, PciFacts, Privilege, UsbDevice};
 use crate::host::{GpuPack, HostKeyboard};
 use crate::model::{Feature, Os, Session};
-use crate::testing::{Texts, assert_texts, bus, config, gpu, host, spec};
+use crate::testing::{Texts, assert_texts, bus, config, gpu, host, spec, vm};
 
 const PASSED: &str = "gpu = \"auto\"";
 
@@ -96,7 +96,7 @@ fn plans_with_their_reasons() {
         let about = format!("{about}\n  {}", text.replace('\n', "\n  "));
         texts.add(about.trim_end(), differs(spec(facts, text).unwrap()));
     }
-    let aarch64 = plan(&linux, &config(""), Arch::Aarch64, &"web".parse().unwrap(), Home::Discarded);
+    let aarch64 = plan(&linux, &config(""), Arch::Aarch64, &vm("web"));
     texts.add("a guest of another architecture that keeps nothing", differs(aarch64.unwrap()));
     let aarch64 = HostFacts { arch: Some(Arch::Aarch64), ..linux.clone() };
     texts.add("aarch64", differs(spec(&aarch64, "gl = \"off\"").unwrap()));
@@ -160,8 +160,7 @@ fn refusals_with_their_hints() {
         let about = format!("{about}\n  {}", text.replace('\n', "\n  "));
         texts.add(about, Error::from(spec(facts, text).unwrap_err()));
     }
-    let other =
-        plan(&linux, &config("accel = \"kvm\""), Arch::Aarch64, &"web".parse().unwrap(), Home::Discarded);
+    let other = plan(&linux, &config("accel = \"kvm\""), Arch::Aarch64, &vm("web"));
     texts.add("the accelerator for another architecture", Error::from(other.unwrap_err()));
     assert_texts!("refusals", texts);
 }

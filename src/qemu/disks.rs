@@ -1,14 +1,15 @@
 //! The guest's disks: its root, its home and the drivers of physical GPUs.
 
 use super::{Paths, RootDisk, Switch};
-use crate::model::{Home, Start, VmSpec};
+use crate::model::{Start, VmSpec};
 
 /// `snapshot=on`: the file is opened read-only, and the guest's writes go to a temporary file that is unlinked as soon as
-/// it is open. Nothing large has to be cleaned up, however QEMU ends. Space that the guest frees is freed on the host. (No QMP command may copy such a disk: drive-backup and
-/// similar ones open the image with the flags of the temporary file, and so unlink it.)
+/// it is open. Nothing large has to be cleaned up, however QEMU ends. (No QMP command may copy such a disk: drive-backup and
+/// similar ones open the image with the flags of the temporary file, and so unlink it.) Space that the guest frees is freed
+/// on the host.
 pub fn root(paths: &Paths) -> Vec<Switch> {
     let (snapshot, overlay) = match &paths.root {
-        RootDisk::ToSave(overlay) => ("off", overlay),
+        RootDisk::ToSave(overlay) | RootDisk::Kept { disk: overlay, .. } => ("off", overlay),
         RootDisk::Enlarged(overlay) | RootDisk::Saved(overlay) => ("on", overlay),
     };
     vec![
@@ -27,7 +28,7 @@ pub fn root(paths: &Paths) -> Vec<Switch> {
 pub fn home(spec: &VmSpec, paths: &Paths) -> Vec<Switch> {
     let device = Switch::of("-device", "virtio-blk-pci").set("drive", "home").set("serial", "home");
     if spec.start.value == Start::Instant {
-        return if matches!(spec.home, Home::Kept(_)) { placeholder_home_disk(device) } else { Vec::new() };
+        return if spec.keeps_home() { placeholder_home_disk(device) } else { Vec::new() };
     }
     let Some(home) = &paths.home else { return Vec::new() };
     vec![

@@ -237,7 +237,7 @@ fn entropy_and_memory() -> Vec<Switch> {
 fn restore(paths: &Paths) -> Vec<Switch> {
     match paths.root {
         RootDisk::Saved(_) => vec![Switch::plain("-incoming", "defer"), Switch::bare("-S")],
-        RootDisk::Enlarged(_) | RootDisk::ToSave(_) => Vec::new(),
+        RootDisk::Enlarged(_) | RootDisk::ToSave(_) | RootDisk::Kept { .. } => Vec::new(),
     }
 }
 

@@ -55,6 +55,8 @@ pub enum RootDisk {
     ToSave(PathBuf),
     /// The disk of a checkpoint, under a temporary overlay.
     Saved(PathBuf),
+    /// The VM's own overlay, which stays, over an image that it shares with no other VM's disk.
+    Kept { disk: PathBuf, image: PathBuf },
 }
 
 /// A qemu-system program, and for a bundled one the folders of its files.

@@ -45,6 +45,13 @@ pub fn format_and_size(head: &[u8], length: u64) -> (Format, u64) {
     }
 }
 
+/// The fields of the header of [`header_over`] that its size decides, each with its position; so a disk grows. The L1 table has
+/// a cluster of its own, which is enough for 4 TiB, and entries of zero for what was never written.
+pub fn size_fields(size: u64) -> [(u64, Vec<u8>); 2] {
+    let l1_entries = size.div_ceil(BYTES_PER_L1_ENTRY) as u32;
+    [(SIZE_AT as u64, size.to_be_bytes().to_vec()), (36, l1_entries.to_be_bytes().to_vec())]
+}
+
 /// The header over the image at `backing`, of a disk of `size` bytes, up to 4 TiB; what is beyond the image's end is zeros.
 /// None if the image's path is longer than the format allows (1023 bytes).
 pub fn header_over(backing: &Path, format: Format, size: u64) -> Option<Vec<u8>> {

@@ -126,6 +126,9 @@ fn a_start_from_a_checkpoint_differs_in_its_disk_and_waits_for_qmp() {
     };
     assert_eq!(only_in(&boots, &restored), [disk("off", "/o/disk")]);
     assert_eq!(only_in(&restored, &boots), [&disk("on", "/c/disk"), "-incoming", "defer", "-S"]);
+    // What a guest writes to the system that it keeps is in the disk's file.
+    let kept = words(RootDisk::Kept { disk: "/s/disk".into(), image: "/s/image".into() });
+    assert_eq!(only_in(&kept, &boots), [disk("off", "/s/disk")]);
     // A checkpoint contains nothing that belongs to one VM.
     for own in ["/data/homes", "/state/vms", "systemd.hostname", "fw_cfg"] {
         assert!(!boots.iter().any(|word| word.contains(own)), "{own}");

@@ -96,7 +96,17 @@ impl Dirs {
         Some(format!("{} is not UTF-8, or too long", unfit.display()))
     }
 
-    /// The disk with a VM's home: the only file here that can't be made again.
+    /// The folder of a VM's kept system.
+    pub fn system_path(&self, name: &VmName) -> PathBuf {
+        self.systems_path().join(name.as_str())
+    }
+
+    /// The kept systems of all VMs. They and the homes are all that can't be made again.
+    pub fn systems_path(&self) -> PathBuf {
+        self.data.join("systems")
+    }
+
+    /// The disk with a VM's home.
     pub fn home_path(&self, name: &VmName) -> PathBuf {
         self.homes_path().join(format!("{name}.img"))
     }

@@ -67,6 +67,14 @@ pub fn replace(path: &Path, text: &[u8], new: &Path) -> anyhow::Result<()> {
     rename(new, path).with_context(|| format!("can't write {}", path.display()))
 }
 
+/// Removes the file, which need not be there.
+pub fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,9 +16,9 @@ pub(crate) use texts::{Texts, assert_texts};
 use crate::config::{Config, Layer};
 use crate::host::pci::{Class, Function, PciFacts, Privilege};
 use crate::host::{Availability, GpuPack, HostFacts, HostTimezone};
-use crate::model::{Accelerator, Arch, Enforcement, Home, Os, Session, Source, VmSpec, Window};
+use crate::model::{Accelerator, Arch, Enforcement, Os, Session, Source, VmSpec, Window};
 use crate::payload::Artifacts;
-use crate::plan::{PlanError, plan};
+use crate::plan::{PlanError, WantedVm, plan};
 use std::path::Path;
 
 /// A host on which everything works.
@@ -100,9 +100,14 @@ pub fn config(text: &str) -> Config {
     Config::merge([Layer::file(text, Path::new("/etc/vg.toml")).unwrap()])
 }
 
+/// A VM that has not run before.
+pub fn vm(name: &str) -> WantedVm {
+    WantedVm { name: name.parse().unwrap(), is_ephemeral: false, system: None }
+}
+
 pub fn spec(facts: &HostFacts, text: &str) -> Result<VmSpec, PlanError> {
     let guest = facts.arch.unwrap_or(Arch::X86_64);
-    plan(facts, &config(text), guest, &"default".parse().unwrap(), Home::Kept("32768".parse().unwrap()))
+    plan(facts, &config(text), guest, &vm("default"))
 }
 
 /// A plan whose kernel, root filesystem and QEMU are files in `folder`: no more of the first two than is looked at. A QEMU

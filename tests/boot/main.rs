@@ -5,6 +5,7 @@ mod counts;
 mod everyday;
 mod guest;
 mod instant;
+mod kept;
 #[path = "../namespace.rs"]
 mod namespace;
 mod network;

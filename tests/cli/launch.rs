@@ -105,6 +105,61 @@ fn a_renamed_vm_keeps_its_home_and_no_other_is_overwritten() {
 }
 
 #[test]
+fn a_vm_keeps_its_system_through_clean_until_it_is_removed() {
+    let lab = Lab::new(Home::new());
+    let system = |listed: &serde_json::Value| listed["system"]["path"].as_str().map(PathBuf::from);
+    let listed = || -> serde_json::Value {
+        let all: serde_json::Value = serde_json::from_str(&lab.succeed(&["ls", "--json"])).unwrap();
+        all[0].clone()
+    };
+    let start = |args: &[&str]| {
+        lab.succeed(&[&["--accel", "tcg", "--display", "none", "--name", "web", "--detach"], args].concat());
+        lab.succeed(&["stop", "web"]);
+    };
+    start(&[]);
+    assert_eq!(system(&listed()), None);
+    start(&["--keep", "system"]);
+    let disk = system(&listed()).unwrap();
+    fs::write(&disk, "what was installed").unwrap();
+    lab.succeed(&["clean"]);
+    // It needs no flag again.
+    let plan = lab.succeed(&["--accel", "tcg", "--display", "none", "--name", "web", "--dry-run"]);
+    assert!(plan.contains(&disk.display().to_string()), "{plan}");
+    assert!(fs::metadata(disk.with_file_name("image")).unwrap().len() > 0);
+    lab.succeed(&["rename", "web", "api"]);
+    assert_eq!(fs::read(system(&listed()).unwrap()).unwrap(), b"what was installed");
+    lab.succeed(&["rm", "--yes", "api"]);
+    assert!(!disk.with_file_name("image").exists());
+    assert_eq!(lab.succeed(&["ls", "--json"]).trim(), "[]");
+}
+
+#[test]
+fn a_clone_has_all_that_the_vm_keeps_and_changes_nothing_of_it() {
+    let lab = Lab::new(Home::new());
+    lab.succeed(&["--accel", "tcg", "--display", "none", "--name", "web", "--detach", "--keep", "system"]);
+    assert_eq!(lab.run(&["clone", "web", "trial"]).status.code(), Some(2), "it runs");
+    lab.succeed(&["stop", "web"]);
+    let listed =
+        || -> Vec<serde_json::Value> { serde_json::from_str(&lab.succeed(&["ls", "--json"])).unwrap() };
+    let paths = |vm: &serde_json::Value| {
+        ["home", "system"].map(|disk| PathBuf::from(vm[disk]["path"].as_str().expect("it is kept")))
+    };
+    let original = paths(&listed()[0]);
+    fs::write(&original[0], "files").unwrap();
+    fs::write(&original[1], "programs").unwrap();
+    lab.succeed(&["clone", "web", "trial"]);
+    let all = listed();
+    assert_eq!((&all[0]["name"], &all[1]["name"]), (&"trial".into(), &"web".into()));
+    let copy = paths(&all[0]);
+    assert_eq!(copy.clone().map(|disk| fs::read(disk).unwrap()), [b"files".to_vec(), b"programs".to_vec()]);
+    fs::write(&copy[0], "other files").unwrap();
+    assert_eq!(fs::read(&original[0]).unwrap(), b"files", "the copy is the original");
+    // Neither VM is overwritten.
+    assert_eq!(lab.run(&["clone", "web", "trial"]).status.code(), Some(2));
+    assert_eq!(fs::read(&copy[0]).unwrap(), b"other files");
+}
+
+#[test]
 fn the_path_of_a_home_may_be_long_and_not_ascii() {
     let lab = Lab::new(Home::below(&["Jürgen 日本", &"x".repeat(120), &"y".repeat(120)].join("/")));
     lab.detach("web");

@@ -45,8 +45,9 @@ static WARM: LazyLock<PathBuf> = LazyLock::new(|| {
 pub struct Lab {
     folder: TempDir,
     home: PathBuf,
-    /// The setting of that name.
+    /// The settings of these names.
     start: &'static str,
+    keep: &'static str,
 }
 
 /// A launcher, and the file with its standard error.
@@ -81,7 +82,7 @@ impl Lab {
 
     fn empty(name: impl AsRef<OsStr>) -> Self {
         let folder = tempfile::Builder::new().prefix("vg-kill-").tempdir().unwrap();
-        Self { home: folder.path().join(name.as_ref()), folder, start: "boot" }
+        Self { home: folder.path().join(name.as_ref()), folder, start: "boot", keep: "auto" }
     }
 
     /// Its VMs resume a checkpoint if there is one, and save one otherwise.
@@ -91,6 +92,12 @@ impl Lab {
 
     pub fn starting(mut self, start: &'static str) -> Self {
         self.start = start;
+        self
+    }
+
+    /// Its VMs keep their systems.
+    pub fn keeping_systems(mut self) -> Self {
+        self.keep = "system";
         self
     }
 
@@ -121,7 +128,7 @@ impl Lab {
         // QEMU gets this variable too; `processes` finds it.
         command.env("XDG_KILL_LAB", self.folder());
         command.env("VIRTUALGHOST_HOME_SIZE", "64").env("VIRTUALGHOST_ACCEL", "tcg");
-        command.env("VIRTUALGHOST_START", self.start);
+        command.env("VIRTUALGHOST_START", self.start).env("VIRTUALGHOST_KEEP", self.keep);
         // The fake QEMU writes to the lab.
         command.env("VIRTUALGHOST_JAIL", "off");
         command.env("VIRTUALGHOST_POWEROFF_TIMEOUT", "1").stdin(Stdio::null())
@@ -269,6 +276,9 @@ impl Lab {
                 // When the notices of once a month were last printed.
                 ".local/state/virtualghost/notices" => true,
                 ".local/share/virtualghost/homes" => name.ends_with(".img"),
+                folder if folder.starts_with(".local/share/virtualghost/systems/") => {
+                    ["disk.qcow2", "image"].contains(&&*name)
+                }
                 folder if folder.starts_with(".local/state/virtualghost/vms/") => {
                     ["lock", "console.log", "qemu.log", "network.log", "launcher.log", "stop.lock"]
                         .contains(&&*name)

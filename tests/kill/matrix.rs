@@ -42,6 +42,7 @@ fn killed_at(point: FailPoint, number: usize) {
         | FailPoint::AfterChunk
         | FailPoint::BeforeRename
         | FailPoint::AfterRename => Lab::cold(),
+        FailPoint::SystemImageKept => Lab::cold_or_warm(number).keeping_systems(),
         _ if is_at_checkpoint(point) => {
             let lab = Lab::cold_or_warm(number).instant();
             if point == FailPoint::Entered && lab.cache().exists() {

@@ -13,8 +13,8 @@ use std::process::Command;
 use virtualghost::config::{Config, Layer};
 use virtualghost::host::{self, Availability};
 use virtualghost::jail::{self, JailPolicy, Network};
-use virtualghost::model::{Arch, Enforcement, Home, Session};
-use virtualghost::plan::plan;
+use virtualghost::model::{Arch, Enforcement, Session};
+use virtualghost::plan::{WantedVm, plan};
 use virtualghost::qemu::{Bundle, Paths, Program, RootDisk};
 use virtualghost::supervise::Vm;
 use virtualghost::sys::landlock;
@@ -78,9 +78,8 @@ fn strict(folder: &Path) -> JailPolicy {
         ..host::probe()
     };
     let config = Config::merge([Layer::file("jail = \"strict\"", Path::new("/config.toml")).unwrap()]);
-    let home = Home::Kept("64".parse().unwrap());
-    let spec =
-        plan(&facts, &config, facts.arch.unwrap_or(Arch::X86_64), &"own".parse().unwrap(), home).unwrap();
+    let vm = WantedVm { name: "own".parse().unwrap(), is_ephemeral: false, system: None };
+    let spec = plan(&facts, &config, facts.arch.unwrap_or(Arch::X86_64), &vm).unwrap();
     let bundle = Bundle { modules: folder.join("qemu/lib"), data: folder.join("qemu/share"), major: None };
     let paths = Paths {
         kernel: folder.join("kernel"),

@@ -15,7 +15,7 @@ pub fn run(args: &CheckpointArgs, blobs: &'static Blobs) -> Result<ExitCode> {
     let name = instance::ephemeral_name();
     let mut plan = launch_plan(args.vm.layer(), name, args.ephemeral, Purpose::Checkpoint, blobs)?;
     match plan.start_mode() {
-        StartMode::Boot { .. } => {
+        StartMode::Boot { .. } | StartMode::Kept { .. } => {
             let hint = "to force instant starts: `virtualghost checkpoint --start instant`, and `start = \"instant\"` in the configuration";
             let message = format!("no checkpoint created, the next start boots: {}", plan.spec.start.because);
             Err(Error::new(Kind::Failed, message).hint(hint))

@@ -2,7 +2,7 @@
 
 use crate::cli::output::{print, print_table};
 use crate::error::Result;
-use crate::instance::{self, KnownVm};
+use crate::instance::{self, KeptDisk, KnownVm};
 use crate::sys::Dirs;
 use serde_json::json;
 use std::process::ExitCode;
@@ -15,17 +15,27 @@ pub fn run(as_json: bool) -> Result<ExitCode> {
     if found.is_empty() {
         return print("there is no VM");
     }
-    print_table(["NAME", "STATE", "HOME", "LAST USED"], found.iter().map(row))
+    print_table(["NAME", "STATE", "HOME", "SYSTEM", "LAST USED"], found.iter().map(row))
 }
 
 fn details(vm: &KnownVm) -> serde_json::Value {
-    let home = vm.home.as_ref().map(|home| json!({ "path": home.path, "bytes_on_disk": home.bytes_on_disk }));
-    json!({ "name": vm.name.as_str(), "state": state(vm), "home": home, "last_used": last_used(vm) })
+    let disk = |disk: &Option<KeptDisk>| {
+        disk.as_ref().map(|disk| json!({ "path": disk.path, "bytes_on_disk": disk.bytes_on_disk }))
+    };
+    json!({
+        "name": vm.name.as_str(),
+        "state": state(vm),
+        "home": disk(&vm.home),
+        "system": disk(&vm.system),
+        "last_used": last_used(vm),
+    })
 }
 
-fn row(vm: &KnownVm) -> [String; 4] {
-    let home = vm.home.as_ref().map(|home| format!("{} MiB", home.bytes_on_disk >> 20));
-    [vm.name.to_string(), state(vm), home.unwrap_or_default(), last_used(vm).unwrap_or_default()]
+fn row(vm: &KnownVm) -> [String; 5] {
+    let size = |disk: &Option<KeptDisk>| {
+        disk.as_ref().map(|disk| format!("{} MiB", disk.bytes_on_disk >> 20)).unwrap_or_default()
+    };
+    [vm.name.to_string(), state(vm), size(&vm.home), size(&vm.system), last_used(vm).unwrap_or_default()]
 }
 
 /// As `ps` prints it, and `off`.

@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod clean;
+pub mod clone;
 pub mod completions;
 pub mod config;
 pub mod cp;

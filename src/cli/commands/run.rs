@@ -31,6 +31,7 @@ pub fn run(
     if !command.is_empty() && layer.display.is_none() {
         layer.display = Some(Setting::flag("display", DisplayChoice::None));
     }
+    layer.keep = args.keep.map(|keep| Setting::flag("keep", keep));
     let mut plan = launch_plan(layer, name, args.ephemeral, Purpose::Session, blobs)?;
     plan.planner.safe = args.safe;
     plan.spec.safe = args.safe;
