@@ -4,9 +4,10 @@
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;
 use virtualghost::config::{Config, ConfigError, Layer};
+use virtualghost::model::units::VmName;
 
 fuzz_target!(|text: &str| {
-    let layer = match Layer::file(text, Path::new("/folder/config.toml")) {
+    let layer = match Layer::file(text, Path::new("/folder/config.toml"), &VmName::default()) {
         Ok(layer) => layer,
         Err(ConfigError::File { line, message, .. }) => {
             assert!((1..=text.matches('\n').count() + 1).contains(&line), "line {line}: {message}");

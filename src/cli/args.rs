@@ -301,6 +301,9 @@ pub struct ConfigArgs {
     /// Print every setting, its value and where it was set
     #[arg(long)]
     pub show: bool,
+    /// Of the VM with this name [default: default]
+    #[arg(long, add = all_vms(), conflicts_with_all = ["path", "init"])]
+    pub name: Option<VmName>,
     /// Print the path of the configuration file
     #[arg(long)]
     pub path: bool,

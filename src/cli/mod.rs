@@ -9,6 +9,7 @@ mod vm_args;
 
 use crate::config::{Config, Layer};
 use crate::error::Result;
+use crate::model::units::VmName;
 use crate::payload::Blobs;
 use crate::sys::{Dirs, output::error_line, process};
 use args::{Cli, Command, ProgramArgs};
@@ -67,17 +68,17 @@ fn run(cli: &Cli, blobs: &'static Blobs) -> Result<ExitCode> {
     }
 }
 
-/// Defaults < file < environment < `flags`.
-fn merged_config(dirs: &Dirs, flags: Layer) -> Result<Config> {
-    let file = file_layer(&dirs.config_file_path())?;
+/// Defaults < file < file's table of `vm` < environment < `flags`.
+fn merged_config(dirs: &Dirs, vm: &VmName, flags: Layer) -> Result<Config> {
+    let file = file_layer(&dirs.config_file_path(), vm)?;
     let environment = Layer::environment(|name| std::env::var_os(name))?;
     Ok(Config::merge([flags, environment, file]))
 }
 
 /// A missing file sets nothing.
-fn file_layer(path: &Path) -> Result<Layer> {
+fn file_layer(path: &Path, vm: &VmName) -> Result<Layer> {
     match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Layer::file(&text, path)?),
+        Ok(text) => Ok(Layer::file(&text, path, vm)?),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(Layer::default()),
         Err(e) => Err(anyhow::Error::new(e).context(format!("can't read {}", path.display())).into()),
     }

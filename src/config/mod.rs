@@ -13,9 +13,12 @@ mod values;
 pub use values::*;
 
 use crate::error::{Error, Kind};
-use crate::model::units::{HomeSize, MemorySize, RootSize, Seconds, TcgTimeoutFactor, Vcpus, WindowSize};
+use crate::model::units::{
+    HomeSize, MemorySize, RootSize, Seconds, TcgTimeoutFactor, Vcpus, VmName, WindowSize,
+};
 use crate::model::{Initrd, Inputs, Published, RomChoice, Rules, Source, Terminal};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -89,7 +92,12 @@ macro_rules! settings {
     ($($key:ident: $type:ty),+ $(,)?) => {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct File { $($key: Option<Spanned<$type>>),+ }
+        struct File { $($key: Option<Spanned<$type>>,)+ vm: Option<BTreeMap<VmName, Table>> }
+
+        /// The settings of one VM, `[vm.NAME]`.
+        #[derive(Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table { $($key: Option<Spanned<$type>>),+ }
 
         /// One layer: any subset of the settings.
         #[derive(Debug, Default, Clone)]
@@ -100,10 +108,12 @@ macro_rules! settings {
         pub struct Config { $(pub $key: Setting<$type>),+ }
 
         impl Layer {
-            fn parse(text: &str, origin: impl Fn(usize) -> Origin) -> Result<Self, toml::de::Error> {
-                let file: File = toml::from_str(text)?;
+            /// `vm`: the VM whose settings override the others.
+            fn parse(text: &str, vm: &VmName, origin: impl Fn(usize) -> Origin) -> Result<Self, toml::de::Error> {
+                let mut file: File = toml::from_str(text)?;
+                let of_vm = file.vm.as_mut().and_then(|vms| vms.remove(vm)).unwrap_or_default();
                 Ok(Self {$(
-                    $key: file.$key.map(|spanned| {
+                    $key: of_vm.$key.or(file.$key).map(|spanned| {
                         let origin = origin(line_of(text, spanned.span().start));
                         Setting { value: spanned.into_inner(), origin }
                     })
@@ -125,7 +135,7 @@ macro_rules! settings {
         impl Config {
             /// The defaults under `layers`, the first of which wins.
             pub fn merge(layers: impl IntoIterator<Item = Layer>) -> Self {
-                let defaults = Layer::parse(DEFAULTS, |_| Origin::Default).expect("default.toml is valid");
+                let defaults = Layer::parse(DEFAULTS, &VmName::default(), |_| Origin::Default).expect("default.toml is valid");
                 let all = layers.into_iter().fold(Layer::default(), |above, below| above.over(below)).over(defaults);
                 Self {$($key: all.$key.expect(concat!("default.toml has ", stringify!($key)))),+}
             }
@@ -181,10 +191,10 @@ settings! {
 }
 
 impl Layer {
-    /// The layer of a configuration file with this text.
-    pub fn file(text: &str, path: &Path) -> Result<Self, ConfigError> {
+    /// The layer of a configuration file with this text, for the VM of this name.
+    pub fn file(text: &str, path: &Path, vm: &VmName) -> Result<Self, ConfigError> {
         let origin = |line| Origin::File { path: path.to_owned(), line };
-        let mut layer = Self::parse(text, origin).map_err(|e| ConfigError::File {
+        let mut layer = Self::parse(text, vm, origin).map_err(|e| ConfigError::File {
             path: path.to_owned(),
             line: e.span().map_or(1, |span| line_of(text, span.start)),
             message: e.message().to_owned(),

@@ -1,7 +1,7 @@
 use super::*;
 
 fn file(text: &str) -> Result<Layer, ConfigError> {
-    Layer::file(text, Path::new("/etc/vg/config.toml"))
+    Layer::file(text, Path::new("/etc/vg/config.toml"), &VmName::default())
 }
 
 /// Line and message.
@@ -38,6 +38,21 @@ fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
     assert_eq!(config.memory.origin, Origin::Environment { variable: "VIRTUALGHOST_MEMORY".into() });
     assert_eq!(config.gl.origin, Origin::File { path: "/etc/vg/config.toml".into(), line: 4 });
     assert_eq!(config.display.origin, Origin::Default);
+}
+
+#[test]
+fn the_settings_of_a_vm_win_over_the_rest_of_the_file() {
+    let text =
+        "vcpus = 3\nmemory = 1024\n\n[vm.web]\nmemory = 4096\nkernel = \"vmlinux\"\n\n[vm.db]\nvcpus = 1";
+    let of = |name: &str| {
+        let layer = Layer::file(text, Path::new("/etc/vg/config.toml"), &name.parse().unwrap()).unwrap();
+        Config::merge([layer])
+    };
+    let amounts = |config: &Config| (config.vcpus.value.get(), config.memory.value.get());
+    assert_eq!(["default", "web", "db"].map(|name| amounts(&of(name))), [(3, 1024), (3, 4096), (1, 1024)]);
+    let web = of("web");
+    assert_eq!(web.memory.origin, Origin::File { path: "/etc/vg/config.toml".into(), line: 5 });
+    assert_eq!(web.kernel.value, Source::File("/etc/vg/vmlinux".into()));
 }
 
 #[test]

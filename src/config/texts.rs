@@ -27,9 +27,14 @@ fn errors_in_files_and_variables() {
         "timezone = \"../etc/passwd\"",
         "terminal = \"foot; reboot\"",
         "tcg_timeout_factor = 0",
+        "[vm.Web]\nvcpus = 1",
+        "[vm.web]\nvcpus = 0",
+        "[vm.web]\nvcpu = 1",
+        "[vm.web.vm.db]\nvcpus = 1",
         "a = ]",
     ] {
-        texts.add(text.trim(), Error::from(Layer::file(text, Path::new("/etc/vg/config.toml")).unwrap_err()));
+        let refused = Layer::file(text, Path::new("/etc/vg/config.toml"), &VmName::default()).unwrap_err();
+        texts.add(text.trim(), Error::from(refused));
     }
     for (name, text) in
         [("VIRTUALGHOST_VCPUS", "two"), ("VIRTUALGHOST_FULLSCREEN", "maybe"), ("VIRTUALGHOST_GPU", "1:2")]

@@ -105,7 +105,8 @@ impl RootSize {
 }
 
 /// A VM's name: it is a host name in the guest (RFC 1123 label) and a file name on the host.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct VmName(String);
 
 impl VmName {
@@ -136,6 +137,13 @@ impl FromStr for VmName {
                 "a name is 1 to 63 of a-z, 0-9 and '-', with no '-' at either end, not {text:?}"
             )))
         }
+    }
+}
+
+impl TryFrom<String> for VmName {
+    type Error = Invalid;
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.parse()
     }
 }
 

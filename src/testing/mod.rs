@@ -16,6 +16,7 @@ pub(crate) use texts::{Texts, assert_texts};
 use crate::config::{Config, Layer};
 use crate::host::pci::{Class, Function, PciFacts, Privilege};
 use crate::host::{Availability, GpuPack, HostFacts, HostTimezone};
+use crate::model::units::VmName;
 use crate::model::{Accelerator, Arch, Enforcement, Os, Session, Source, VmSpec, Window};
 use crate::payload::Artifacts;
 use crate::plan::{PlanError, WantedVm, plan};
@@ -97,7 +98,7 @@ pub fn gpu(address: &str, driver: &str, group: Option<u32>) -> Function {
 
 /// The configuration of a file with this text.
 pub fn config(text: &str) -> Config {
-    Config::merge([Layer::file(text, Path::new("/etc/vg.toml")).unwrap()])
+    Config::merge([Layer::file(text, Path::new("/etc/vg.toml"), &VmName::default()).unwrap()])
 }
 
 /// A VM that has not run before.

@@ -77,8 +77,9 @@ fn strict(folder: &Path) -> JailPolicy {
         vsock: Availability::unavailable("under test"),
         ..host::probe()
     };
-    let config = Config::merge([Layer::file("jail = \"strict\"", Path::new("/config.toml")).unwrap()]);
     let vm = WantedVm { name: "own".parse().unwrap(), is_ephemeral: false, system: None };
+    let layer = Layer::file("jail = \"strict\"", Path::new("/config.toml"), &vm.name).unwrap();
+    let config = Config::merge([layer]);
     let spec = plan(&facts, &config, facts.arch.unwrap_or(Arch::X86_64), &vm).unwrap();
     let bundle = Bundle { modules: folder.join("qemu/lib"), data: folder.join("qemu/share"), major: None };
     let paths = Paths {

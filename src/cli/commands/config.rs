@@ -21,7 +21,7 @@ pub fn run(args: &ConfigArgs) -> Result<ExitCode> {
         write_new(&path, &template())?;
         print(format_args!("wrote {}", path.display()))
     } else {
-        print(merged_config(&dirs, Layer::default())?)
+        print(merged_config(&dirs, &args.name.clone().unwrap_or_default(), Layer::default())?)
     }
 }
 

@@ -23,7 +23,7 @@ pub fn boundary() -> Result<ExitCode> {
 /// A bad configuration is a finding; everything else is then checked with the defaults.
 pub fn run(json: bool, forget: bool, blobs: &'static Blobs) -> Result<ExitCode> {
     let dirs = Dirs::find()?;
-    let config = merged_config(&dirs, Layer::default());
+    let config = merged_config(&dirs, &VmName::default(), Layer::default());
     let settings = config.as_ref().map_or_else(|_| Config::merge([]), Config::clone);
     let facts = host::probe().with_pci();
     let embedded = Payload::embedded(blobs);

@@ -43,7 +43,7 @@ fn launch_plan(
     blobs: &'static Blobs,
 ) -> Result<LaunchPlan> {
     let dirs = Dirs::find()?;
-    let config = merged_config(&dirs, flags)?;
+    let config = merged_config(&dirs, &name, flags)?;
     let mut facts = host::probe();
     if config.gpu.value != GpuChoice::None {
         facts = facts.with_pci();
