@@ -37,7 +37,7 @@ launch      4
 remote      4
 doctor      4
 cli         5
-agent       6  only:protocol,sys,tree
+agent       6  only:protocol,tree
 testing     test
 supervise/state_machine.rs  pure
 jail/policy.rs  pure

@@ -6,7 +6,7 @@ use super::complete::{Shell, all_vms, host_and_guest_paths, running_vms, words};
 use super::examples;
 pub use super::vm_args::{CheckpointArgs, ProgramArgs, RunArgs, RunCommand};
 use crate::config::NetChoice;
-use crate::model::units::{PciAddress, VmName};
+use crate::model::units::{PciAddress, SnapshotTag, VmName};
 use crate::model::{Rule, SysfsWrite};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::engine::ArgValueCompleter;
@@ -141,6 +141,26 @@ pub enum Command {
         /// Name of the new VM
         new: VmName,
     },
+    /// Copy what a VM that is off keeps, to go back to it later
+    #[command(after_long_help = examples::SNAPSHOT)]
+    Snapshot {
+        /// Name of the VM
+        #[arg(add = all_vms())]
+        name: VmName,
+        /// Name of the snapshot [default: the date and time]
+        tag: Option<SnapshotTag>,
+    },
+    /// Replace what a VM that is off keeps by a snapshot, after confirmation
+    Restore {
+        /// Name of the VM
+        #[arg(add = all_vms())]
+        name: VmName,
+        /// Name of the snapshot
+        tag: SnapshotTag,
+        /// Do not ask for confirmation
+        #[arg(long)]
+        yes: bool,
+    },
     /// Give a VM that is off another name; what it keeps stays
     #[command(after_long_help = examples::RENAME)]
     Rename {
@@ -156,6 +176,9 @@ pub enum Command {
         /// Name of the VM
         #[arg(add = all_vms())]
         name: VmName,
+        /// Delete this snapshot of it alone
+        #[arg(long, value_name = "TAG")]
+        snapshot: Option<SnapshotTag>,
         /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,

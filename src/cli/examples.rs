@@ -127,6 +127,13 @@ Examples:
   $ virtualghost --name trial
   $ virtualghost rm trial";
 
+pub const SNAPSHOT: &str = "\
+Examples:
+  Go back to the state before an upgrade:
+  $ virtualghost snapshot web before
+  $ virtualghost --name web
+  $ virtualghost restore web before";
+
 pub const RENAME: &str = "\
 Examples:
   Keep the home of the VM default, and start the next one with an empty home:

@@ -50,8 +50,10 @@ fn run(cli: &Cli, blobs: &'static Blobs) -> Result<ExitCode> {
             commands::logs::run(name, *follow, commands::logs::Which::of(*qemu, *network), *raw)
         }
         Command::Clone { name, new } => commands::clone::run(name, new),
+        Command::Snapshot { name, tag } => commands::snapshot::make(name, tag.as_ref()),
+        Command::Restore { name, tag, yes } => commands::snapshot::restore(name, tag, *yes),
         Command::Rename { name, new } => commands::rename::run(name, new),
-        Command::Rm { name, yes } => commands::rm::run(name, *yes),
+        Command::Rm { name, snapshot, yes } => commands::rm::run(name, snapshot.as_ref(), *yes),
         Command::Checkpoint(args) => commands::checkpoint::run(args, blobs),
         Command::Config(args) => commands::config::run(args),
         Command::Doctor { boundary: true, .. } => commands::doctor::boundary(),

@@ -1,9 +1,11 @@
-//! Output of commands: an error instead of a panic if standard output is closed, and the exit status of success.
+//! Output of commands, and their questions: an error instead of a panic if standard output is closed, and the exit status of
+//! success.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::output;
 use anyhow::Context;
 use std::fmt::Display;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 /// Prints a line to standard output.
@@ -30,4 +32,19 @@ pub fn print_table<const COLUMNS: usize>(
 pub fn print_bytes(bytes: &[u8]) -> Result<ExitCode> {
     output::bytes(bytes).context("can't write to standard output")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks before something is lost. `action`: what is done after a yes; `hint`: what to type where nobody can answer.
+///
+/// # Errors
+/// Standard input is not a terminal.
+pub fn confirmed(action: &str, hint: &str) -> Result<bool> {
+    if !io::stdin().is_terminal() {
+        let refusal = format!("refusing to {action} without confirmation: standard input is not a terminal");
+        return Err(Error::bad_input(refusal).hint(hint.to_owned()));
+    }
+    output::question(format_args!("{action}? [y/N] "));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("can't read the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

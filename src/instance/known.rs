@@ -1,8 +1,8 @@
 //! All VMs that are on this machine, running or not: each has a folder with its logs, and may keep a home and a system.
 
-use super::{HomeFile, RunningVm, System, VmFiles, running};
+use super::{Kept, RunningVm, VmFiles, running, snapshots};
 use crate::error::{Error, Result};
-use crate::model::units::VmName;
+use crate::model::units::{SnapshotTag, VmName};
 use crate::sys::Dirs;
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,6 +16,7 @@ pub struct KnownVm {
     pub running: Option<RunningVm>,
     pub home: Option<KeptDisk>,
     pub system: Option<KeptDisk>,
+    pub snapshots: Vec<SnapshotTag>,
     /// When its disks or its console were last written; None if nothing is there.
     pub last_used: Option<SystemTime>,
 }
@@ -57,13 +58,14 @@ fn entries(folder: &Path) -> impl Iterator<Item = String> {
 }
 
 fn look_at(dirs: &Dirs, vms: &Path, name: VmName) -> KnownVm {
-    let (home, system) = (HomeFile::at(dirs.home_path(&name)), System::at(dirs.system_path(&name)));
+    let Kept { home, system } = Kept::of_vm(dirs, &name);
     let console = VmFiles::new(vms, &name).console_log_path();
     let written = |path: &Path| fs::metadata(path).ok()?.modified().ok();
     KnownVm {
         running: running(vms, &name),
         last_used: written(home.path()).max(written(&system.disk_path())).max(written(&console)),
         home: kept(home.path().to_owned(), home.bytes_on_disk()),
+        snapshots: snapshots::list(dirs, &name),
         system: kept(system.disk_path(), system.bytes_on_disk()),
         name,
     }
@@ -75,6 +77,6 @@ fn kept(path: PathBuf, bytes_on_disk: Option<u64>) -> Option<KeptDisk> {
 
 impl KnownVm {
     fn is_there(&self) -> bool {
-        self.running.is_some() || self.last_used.is_some()
+        self.running.is_some() || self.last_used.is_some() || !self.snapshots.is_empty()
     }
 }

@@ -7,17 +7,20 @@
 mod clone;
 mod disk_copy;
 mod home;
+mod kept;
 mod keys;
 mod known;
 mod list;
 mod overlays;
 mod rename;
+pub mod snapshots;
 mod state;
 mod system;
 mod write_limit;
 
 pub use clone::clone;
 pub use home::HomeFile;
+pub use kept::Kept;
 pub use keys::{Credentials, HOST_ALIAS, KNOWN_HOSTS, ROOT_KEY, USER_KEY, entropy, random};
 pub use known::{KeptDisk, KnownVm, existing, known};
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! A VM gets another name: its home, its system and its logs.
+//! A VM gets another name: what it keeps, and its logs.
 
-use super::{HomeFile, System, VmFiles, lock};
+use super::{Kept, VmFiles, lock, snapshots};
 use crate::error::{Error, Result};
 use crate::model::units::VmName;
 use crate::sys::{Dirs, files};
@@ -8,8 +8,8 @@ use anyhow::Context;
 use std::io;
 use std::path::Path;
 
-/// Renames the VM `from`, which exists, to `to`. Both names are reserved meanwhile. Whenever this process is killed, the home
-/// and the system are there, each whole, under one of the names.
+/// Renames the VM `from`, which exists, to `to`. Both names are reserved meanwhile. Whenever this process is killed, the home,
+/// the system and the snapshots are there, each whole, under one of the names.
 ///
 /// # Errors
 /// It is running, there is a VM named `to`, or a file can't be renamed.
@@ -18,16 +18,16 @@ pub fn rename(dirs: &Dirs, from: &VmName, to: &VmName) -> Result<()> {
     let (old, new) = (VmFiles::new(&vms, from), VmFiles::new(&vms, to));
     let Some(old_lock) = lock(&old)? else { return Err(running(from)) };
     let Some(_new_lock) = lock(&new)? else { return Err(taken(to)) };
-    let homes = [from, to].map(|name| dirs.home_path(name));
-    let systems = [from, to].map(|name| System::at(dirs.system_path(name)));
-    let is_taken = HomeFile::at(homes[1].clone()).bytes_on_disk().is_some() || systems[1].exists();
-    if is_taken || new.console_log_path().exists() {
+    let [old_kept, new_kept] = [from, to].map(|name| Kept::of_vm(dirs, name));
+    if exists(dirs, to) {
         return Err(taken(to));
     }
-    // A clone that was killed may have left files there.
-    systems[1].remove()?;
-    move_file(systems[0].path(), systems[1].path())?;
-    move_file(&homes[0], &homes[1])?;
+    // A clone or a snapshot that was killed may have left files there.
+    new_kept.remove()?;
+    snapshots::remove_all(dirs, to)?;
+    move_file(&dirs.snapshots_path(from), &dirs.snapshots_path(to))?;
+    move_file(old_kept.system.path(), new_kept.system.path())?;
+    move_file(old_kept.home.path(), new_kept.home.path())?;
     let logs = |files: &VmFiles| {
         [files.console_log_path(), files.qemu_log_path(), files.launcher_log_path(), files.network_log_path()]
     };
@@ -51,6 +51,13 @@ fn move_file(from: &Path, to: &Path) -> Result<()> {
 
 pub(super) fn running(name: &VmName) -> Error {
     Error::bad_input(format!("{name} is running")).hint(format!("stop it first: virtualghost stop {name}"))
+}
+
+/// Whether anything of a VM with this name is there, besides its lock.
+pub(super) fn exists(dirs: &Dirs, name: &VmName) -> bool {
+    Kept::of_vm(dirs, name).is_there()
+        || !snapshots::list(dirs, name).is_empty()
+        || VmFiles::new(&dirs.vms_path(), name).console_log_path().exists()
 }
 
 pub(super) fn taken(name: &VmName) -> Error {

@@ -153,6 +153,37 @@ impl fmt::Display for VmName {
     }
 }
 
+/// The name of a snapshot, which is a file name on the host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SnapshotTag(String);
+
+impl SnapshotTag {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SnapshotTag {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if starts_well && text.len() <= 63 && text.chars().all(inner) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Invalid(format!(
+                "a tag is up to 63 letters, digits, '-', '_' and '.', and begins with a letter or a digit, not {text:?}"
+            )))
+        }
+    }
+}
+
+impl fmt::Display for SnapshotTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// The guest's name for itself: labels of RFC 1123 separated by dots, up to Linux's limit (HOST_NAME_MAX, gethostname(2)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hostname(String);

@@ -101,9 +101,14 @@ impl Dirs {
         self.systems_path().join(name.as_str())
     }
 
-    /// The kept systems of all VMs. They and the homes are all that can't be made again.
+    /// The kept systems of all VMs. They, the homes and the snapshots are all that can't be made again.
     pub fn systems_path(&self) -> PathBuf {
         self.data.join("systems")
+    }
+
+    /// The snapshots of a VM: a folder for each.
+    pub fn snapshots_path(&self, name: &VmName) -> PathBuf {
+        self.data.join("snapshots").join(name.as_str())
     }
 
     /// The disk with a VM's home.

@@ -160,6 +160,41 @@ fn a_clone_has_all_that_the_vm_keeps_and_changes_nothing_of_it() {
 }
 
 #[test]
+fn a_vm_goes_back_to_its_snapshot_and_keeps_it() {
+    let lab = Lab::new(Home::new());
+    let start = ["--accel", "tcg", "--display", "none", "--name", "web", "--detach"];
+    lab.succeed(&[&start[..], &["--keep", "system"]].concat());
+    assert_eq!(lab.run(&["snapshot", "web", "before"]).status.code(), Some(2), "it runs");
+    lab.succeed(&["stop", "web"]);
+    let listed = || -> serde_json::Value { serde_json::from_str(&lab.succeed(&["ls", "--json"])).unwrap() };
+    let all = listed();
+    let disks = ["home", "system"].map(|disk| PathBuf::from(all[0][disk]["path"].as_str().unwrap()));
+    let write = |text: &str| disks.iter().for_each(|disk| fs::write(disk, text).unwrap());
+    let read = || disks.clone().map(|disk| fs::read_to_string(disk).unwrap());
+    write("before");
+    lab.succeed(&["snapshot", "web", "before"]);
+    assert_eq!(lab.run(&["snapshot", "web", "before"]).status.code(), Some(2), "there is one");
+    assert_eq!(listed()[0]["snapshots"], serde_json::json!(["before"]));
+    write("after");
+    // It asks before something is lost.
+    assert_eq!(lab.run(&["restore", "web", "before"]).status.code(), Some(2));
+    assert_eq!(lab.run(&["restore", "web", "--yes", "never"]).status.code(), Some(2));
+    assert_eq!(read(), ["after", "after"]);
+    for _ in 0..2 {
+        lab.succeed(&["restore", "web", "--yes", "before"]);
+        assert_eq!(read(), ["before", "before"]);
+        write("after");
+    }
+    lab.succeed(&["rename", "web", "api"]);
+    assert_eq!(listed()[0]["snapshots"], serde_json::json!(["before"]));
+    lab.succeed(&["rm", "--yes", "api", "--snapshot", "before"]);
+    assert_eq!(listed()[0]["snapshots"], serde_json::json!([]));
+    lab.succeed(&["snapshot", "api"]);
+    lab.succeed(&["rm", "--yes", "api"]);
+    assert_eq!(lab.succeed(&["ls", "--json"]).trim(), "[]");
+}
+
+#[test]
 fn the_path_of_a_home_may_be_long_and_not_ascii() {
     let lab = Lab::new(Home::below(&["Jürgen 日本", &"x".repeat(120), &"y".repeat(120)].join("/")));
     lab.detach("web");

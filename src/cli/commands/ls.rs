@@ -3,6 +3,7 @@
 use crate::cli::output::{print, print_table};
 use crate::error::Result;
 use crate::instance::{self, KeptDisk, KnownVm};
+use crate::model::units::SnapshotTag;
 use crate::sys::Dirs;
 use serde_json::json;
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ pub fn run(as_json: bool) -> Result<ExitCode> {
     if found.is_empty() {
         return print("there is no VM");
     }
-    print_table(["NAME", "STATE", "HOME", "SYSTEM", "LAST USED"], found.iter().map(row))
+    print_table(["NAME", "STATE", "HOME", "SYSTEM", "SNAPSHOTS", "LAST USED"], found.iter().map(row))
 }
 
 fn details(vm: &KnownVm) -> serde_json::Value {
@@ -27,15 +28,18 @@ fn details(vm: &KnownVm) -> serde_json::Value {
         "state": state(vm),
         "home": disk(&vm.home),
         "system": disk(&vm.system),
+        "snapshots": vm.snapshots.iter().map(SnapshotTag::as_str).collect::<Vec<_>>(),
         "last_used": last_used(vm),
     })
 }
 
-fn row(vm: &KnownVm) -> [String; 5] {
+fn row(vm: &KnownVm) -> [String; 6] {
     let size = |disk: &Option<KeptDisk>| {
         disk.as_ref().map(|disk| format!("{} MiB", disk.bytes_on_disk >> 20)).unwrap_or_default()
     };
-    [vm.name.to_string(), state(vm), size(&vm.home), size(&vm.system), last_used(vm).unwrap_or_default()]
+    let snapshots = vm.snapshots.iter().map(SnapshotTag::as_str).collect::<Vec<_>>().join(", ");
+    let last_used = last_used(vm).unwrap_or_default();
+    [vm.name.to_string(), state(vm), size(&vm.home), size(&vm.system), snapshots, last_used]
 }
 
 /// As `ps` prints it, and `off`.

@@ -19,6 +19,7 @@ pub mod rename;
 pub mod resume;
 pub mod rm;
 pub mod run;
+pub mod snapshot;
 pub mod ssh;
 pub mod ssh_config;
 pub mod stop;

@@ -1,52 +1,52 @@
 //! `virtualghost rm`: deletes a VM and what it keeps.
 
-use crate::cli::output::print;
+use crate::cli::output::{confirmed, print};
 use crate::error::{Error, Kind, Result};
-use crate::instance::{self, HomeFile, KeptDisk, KnownVm, System};
-use crate::model::units::VmName;
-use crate::sys::{Dirs, output};
-use anyhow::Context;
-use std::io::{self, IsTerminal};
+use crate::instance::{self, Kept, KeptDisk, KnownVm, snapshots};
+use crate::model::units::{SnapshotTag, VmName};
+use crate::sys::Dirs;
 use std::process::ExitCode;
 
-pub fn run(name: &VmName, yes: bool) -> Result<ExitCode> {
+pub fn run(name: &VmName, snapshot: Option<&SnapshotTag>, yes: bool) -> Result<ExitCode> {
     let dirs = Dirs::find()?;
     let found = instance::existing(&dirs, name)?;
+    let not_removed = |what: &str| Err(Error::new(Kind::Failed, format!("{what} was not removed")));
+    if let Some(tag) = snapshot {
+        let mib = snapshots::existing(&dirs, name, tag)?.bytes_on_disk() >> 20;
+        let what = format!("the snapshot {tag} of {name}");
+        let hint = format!("to delete it anyway: virtualghost rm --yes {name} --snapshot {tag}");
+        if !yes && !confirmed(&format!("delete {what} ({mib} MiB)"), &hint)? {
+            return not_removed(&what);
+        }
+        snapshots::remove(&dirs, name, tag)?;
+        return print(format_args!("removed {what}"));
+    }
     let kept = kept(&found);
-    if found.running.is_none() && !yes && !kept.is_empty() && !confirmed(name, &kept)? {
-        return Err(Error::new(Kind::Failed, format!("{name} was not removed")));
+    let action = format!("delete {name}{}", with(&kept, |(what, detail)| format!("{what} ({detail})")));
+    let hint = format!("to delete them anyway: virtualghost rm --yes {name}");
+    if found.running.is_none() && !yes && !kept.is_empty() && !confirmed(&action, &hint)? {
+        return not_removed(name.as_str());
     }
     instance::remove(&dirs.vms_path(), name, || {
-        System::at(dirs.system_path(name)).remove()?;
-        HomeFile::at(dirs.home_path(name)).remove()
+        snapshots::remove_all(&dirs, name)?;
+        Kept::of_vm(&dirs, name).remove()
     })?;
-    print(format_args!("removed {name}{}", with(kept.iter().map(|(what, _)| format!("its {what}")))))
+    print(format_args!("removed {name}{}", with(&kept, |(what, _)| (*what).to_owned())))
 }
 
-/// What would be lost.
-fn kept(vm: &KnownVm) -> Vec<(&'static str, &KeptDisk)> {
-    let disks = [("home", &vm.home), ("system", &vm.system)];
-    disks.into_iter().filter_map(|(what, disk)| Some((what, disk.as_ref()?))).collect()
+/// What would be lost: what it is, with its place and size, or its names.
+fn kept(vm: &KnownVm) -> Vec<(&'static str, String)> {
+    let detail = |disk: &KeptDisk| format!("{}, {} MiB", disk.path.display(), disk.bytes_on_disk >> 20);
+    let tags: Vec<_> = vm.snapshots.iter().map(SnapshotTag::as_str).collect();
+    let kept = [
+        ("its home", vm.home.as_ref().map(detail)),
+        ("its system", vm.system.as_ref().map(detail)),
+        ("its snapshots", (!tags.is_empty()).then(|| tags.join(", "))),
+    ];
+    kept.into_iter().filter_map(|(what, detail)| Some((what, detail?))).collect()
 }
 
 /// To be put behind the VM's name.
-fn with(parts: impl Iterator<Item = String>) -> String {
-    parts.map(|part| format!(" and {part}")).collect()
-}
-
-fn confirmed(name: &VmName, kept: &[(&str, &KeptDisk)]) -> Result<bool> {
-    if !io::stdin().is_terminal() {
-        let what = with(kept.iter().map(|(what, _)| format!("its {what}")));
-        return Err(Error::bad_input(format!(
-            "refusing to delete {name}{what} without confirmation: standard input is not a terminal"
-        ))
-        .hint(format!("to delete them anyway: virtualghost rm --yes {name}")));
-    }
-    let what = with(kept.iter().map(|(what, disk)| {
-        format!("its {what}, {} ({} MiB)", disk.path.display(), disk.bytes_on_disk >> 20)
-    }));
-    output::question(format_args!("delete {name}{what}? [y/N] "));
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("can't read the answer")?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+fn with(kept: &[(&'static str, String)], text: impl Fn(&(&'static str, String)) -> String) -> String {
+    kept.iter().map(|part| format!(" and {}", text(part))).collect()
 }
