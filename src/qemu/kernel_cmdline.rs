@@ -2,7 +2,7 @@
 //! of systemd).
 
 use super::machine;
-use crate::model::{GpuMode, Start, Terminal, VmSpec};
+use crate::model::{GpuMode, Source, Start, Terminal, VmSpec};
 use crate::protocol::{CHECKPOINT, HEADLESS, SAFE, TERMINAL, TIMEZONE};
 
 pub fn kernel_cmdline(spec: &VmSpec) -> String {
@@ -14,6 +14,11 @@ pub fn kernel_cmdline(spec: &VmSpec) -> String {
         "loglevel=6".to_owned(),
         "panic=-1".to_owned(),
     ];
+    // The image's journal is for what outlives a crash; without it, writes are quicker. (An image of the user's own may need
+    // its journal's recovery.)
+    if spec.rootfs == Source::Embedded && !spec.keeps_system() {
+        words.push("rootflags=noload".to_owned());
+    }
     words.extend(machine::kernel_parameters(spec.arch).iter().map(|&word| word.to_owned()));
     words.push("systemd.show_status=true".to_owned());
     if spec.headless {

@@ -276,9 +276,14 @@ fn keys_wait_for_a_guest_that_reports_when_it_is_ready_and_has_a_window() {
 }
 
 #[test]
-fn the_time_zone_is_not_part_of_a_checkpoint_and_utc_needs_no_word() {
+fn the_kernels_command_line_has_what_differs_from_the_image_and_nothing_of_one_vm_in_a_checkpoint() {
     let linux = host(Os::Linux);
     let line = |config: &str| kernel_cmdline::kernel_cmdline(&spec(&linux, config).unwrap());
+    // What outlives a crash has its journal.
+    assert!(line("").contains(" rootflags=noload "));
+    for with_journal in ["keep = \"system\"", "rootfs = \"/own.img\""] {
+        assert!(!line(with_journal).contains("noload"), "{with_journal}");
+    }
     assert!(!line("").contains("virtualghost.terminal"));
     assert!(line("terminal = \"kitty -1\"").contains(" virtualghost.terminal=\"kitty -1\""));
     assert!(line("accel = \"tcg\"\ngl = \"off\"").contains(" virtualghost.terminal=\"foot\""));

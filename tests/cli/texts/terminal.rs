@@ -64,8 +64,8 @@ impl Terminal {
             (r"\bready +\d+ ", "ready  [PID]  "),
             (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[DATE]"),
             (r"\b\d+\.\d s\b", "[SECONDS] s"),
-            // The disk usage of a folder depends on the file system.
-            (r"\(\d+ MiB\)", "([SIZE] MiB)"),
+            // What a home or a folder takes, which the filesystem decides.
+            (r"\b\d MiB\b", "[SIZE] MiB"),
             // Columns are as wide as the longest path or number in them.
             (r"([^>\n]) {3,}", "$1  "),
             // Console and control port are read by two threads: a guest this fast may be ready before its first line.
