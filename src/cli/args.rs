@@ -132,7 +132,7 @@ pub enum Command {
         #[arg(add = running_vms())]
         name: Option<VmName>,
     },
-    /// Make a new VM with a copy of what a VM that is off keeps: its home, and its system
+    /// Copy a VM that is off: its home, and its system if it keeps one
     #[command(after_long_help = examples::CLONE)]
     Clone {
         /// Name of the VM to copy
@@ -141,7 +141,7 @@ pub enum Command {
         /// Name of the new VM
         new: VmName,
     },
-    /// Copy what a VM that is off keeps, to go back to it later
+    /// Save the home and the system of a VM that is off, to go back to them later
     #[command(after_long_help = examples::SNAPSHOT)]
     Snapshot {
         /// Name of the VM
@@ -150,7 +150,7 @@ pub enum Command {
         /// Name of the snapshot [default: the date and time]
         tag: Option<SnapshotTag>,
     },
-    /// Replace what a VM that is off keeps by a snapshot, after confirmation
+    /// Put the home and the system of a VM that is off back to a snapshot, after confirmation
     Restore {
         /// Name of the VM
         #[arg(add = all_vms())]
@@ -161,7 +161,7 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
-    /// Give a VM that is off another name; what it keeps stays
+    /// Rename a VM that is off
     #[command(after_long_help = examples::RENAME)]
     Rename {
         /// Name of the VM
@@ -170,7 +170,7 @@ pub enum Command {
         /// Its new name
         new: VmName,
     },
-    /// Delete a VM and what it keeps, after confirmation
+    /// Delete a VM with its home, system and snapshots, after confirmation
     #[command(after_long_help = examples::RM)]
     Rm {
         /// Name of the VM
@@ -205,7 +205,7 @@ pub enum Command {
     /// List, bind and release physical GPUs (VFIO, Linux)
     #[command(subcommand, after_long_help = examples::GPU)]
     Gpu(GpuCommand),
-    /// Remove the unpacked kernel, root filesystem, QEMU and checkpoints from the cache; homes are kept
+    /// Remove the unpacked kernel, root filesystem, QEMU and checkpoints from the cache; never a home or a system
     #[command(after_long_help = examples::CLEAN)]
     Clean {
         /// Only list what would be removed

@@ -117,8 +117,8 @@ pub struct RunArgs {
     #[arg(long, help_heading = VM, add = all_vms())]
     pub name: Option<VmName>,
 
-    /// What of the VM is there at its next start: home, system (also what was installed), nothing, or auto (home; system if
-    /// it has kept its system before) [default: auto]
+    /// What to keep for the next start: home, system (also what was installed), nothing, or auto (system if this VM has kept
+    /// one before, else home) [default: auto]
     #[arg(long, value_name = "WHAT", help_heading = VM, add = words(KeepChoice::WORDS))]
     pub keep: Option<KeepChoice>,
 
