@@ -116,8 +116,9 @@ impl<'a> Session<'a> {
     /// QEMU can't be started.
     pub fn run_once(&mut self) -> Result<End> {
         self.mode = self.plan.start_mode();
-        let paths = self.plan.paths(&self.mode).map_paths(files::qemu_safe_path)?;
+        let mut paths = self.plan.paths(&self.mode).map_paths(files::qemu_safe_path)?;
         self.mode.prepare(&paths.rootfs, self.plan.spec.root_size)?;
+        paths.root = paths.root.map_paths(files::qemu_safe_path)?;
         let mut launch = qemu_launch(&self.plan.spec, &paths, self.plan.unique, &self.instance);
         if let Some(source) = self.mode.source()? {
             let resumes = self.plan.planner.purpose != Purpose::Checkpoint;

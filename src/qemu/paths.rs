@@ -23,25 +23,25 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Maps each path with `map`.
+    /// Maps each path with `map`, but those of the root disk, which may not exist yet.
     ///
     /// # Errors
     /// `map` fails for a path.
-    pub fn map_paths<E>(self, name: impl Fn(PathBuf) -> Result<PathBuf, E>) -> Result<Self, E> {
+    pub fn map_paths<E>(self, map: impl Fn(PathBuf) -> Result<PathBuf, E>) -> Result<Self, E> {
         let bundle = self.qemu.bundle.map(|bundle| -> Result<_, E> {
-            Ok(Bundle { modules: name(bundle.modules)?, data: name(bundle.data)?, ..bundle })
+            Ok(Bundle { modules: map(bundle.modules)?, data: map(bundle.data)?, ..bundle })
         });
         Ok(Self {
-            kernel: name(self.kernel)?,
-            initrd: self.initrd.map(&name).transpose()?,
-            rootfs: name(self.rootfs)?,
-            qemu: Program { path: name(self.qemu.path)?, bundle: bundle.transpose()? },
-            overlay_folder: name(self.overlay_folder)?,
-            home: self.home.map(&name).transpose()?,
-            gpu_pack: self.gpu_pack.map(&name).transpose()?,
+            kernel: map(self.kernel)?,
+            initrd: self.initrd.map(&map).transpose()?,
+            rootfs: map(self.rootfs)?,
+            qemu: Program { path: map(self.qemu.path)?, bundle: bundle.transpose()? },
+            overlay_folder: map(self.overlay_folder)?,
+            home: self.home.map(&map).transpose()?,
+            gpu_pack: self.gpu_pack.map(&map).transpose()?,
             root: self.root,
-            cache: name(self.cache)?,
-            keys: name(self.keys)?,
+            cache: map(self.cache)?,
+            keys: map(self.keys)?,
         })
     }
 }
@@ -57,6 +57,21 @@ pub enum RootDisk {
     Saved(PathBuf),
     /// The VM's own overlay, which stays, over an image that it shares with no other VM's disk.
     Kept { disk: PathBuf, image: PathBuf },
+}
+
+impl RootDisk {
+    /// Maps each path with `map`.
+    ///
+    /// # Errors
+    /// `map` fails for a path.
+    pub fn map_paths<E>(self, map: impl Fn(PathBuf) -> Result<PathBuf, E>) -> Result<Self, E> {
+        Ok(match self {
+            Self::Enlarged(disk) => Self::Enlarged(map(disk)?),
+            Self::ToSave(disk) => Self::ToSave(map(disk)?),
+            Self::Saved(disk) => Self::Saved(map(disk)?),
+            Self::Kept { disk, image } => Self::Kept { disk: map(disk)?, image: map(image)? },
+        })
+    }
 }
 
 /// A qemu-system program, and for a bundled one the folders of its files.
