@@ -5,7 +5,7 @@ use super::{Finding, State};
 use crate::checkpoint::StartMode;
 use crate::error::Error;
 use crate::host::HostFacts;
-use crate::instance::Overlays;
+use crate::instance::Scratch;
 use crate::jail;
 use crate::launch::LaunchPlan;
 use crate::model::{Accelerator, Choice, Feature, Os};
@@ -83,7 +83,7 @@ fn runs(accelerator: Accelerator, plan: &LaunchPlan) -> Result<(), String> {
     let mut spec = plan.spec.clone();
     spec.accelerator = Choice::new(accelerator, "under test");
     let text = |error: Error| error.to_string();
-    let _overlays = Overlays::make(&plan.dirs.overlay_path()).map_err(text)?;
+    let _scratch = Scratch::make(&plan.dirs.overlay_path()).map_err(text)?;
     plan.artifacts.unpack_kernel(&plan.dirs).map_err(text)?;
     let paths = plan
         .paths(&StartMode::new(None, &plan.dirs))

@@ -18,7 +18,7 @@ pub fn clone(dirs: &Dirs, from: &VmName, to: &VmName) -> Result<()> {
     if exists(dirs, to) {
         return Err(taken(to));
     }
-    let copied = Kept::of_vm(dirs, from).copy_to(&Kept::of_vm(dirs, to));
+    let copied = Kept::of_vm(dirs, from).copy_to(&Kept::of_vm(dirs, to), &dirs.copies_path());
     if copied.is_err() {
         let _ = files::remove_locked(&new.0, new_lock);
     }

@@ -22,7 +22,7 @@ pub fn rename(dirs: &Dirs, from: &VmName, to: &VmName) -> Result<()> {
     if exists(dirs, to) {
         return Err(taken(to));
     }
-    // A clone or a snapshot that was killed may have left files there.
+    // One that was killed while it got its names may have left some.
     new_kept.remove()?;
     snapshots::remove_all(dirs, to)?;
     move_file(&dirs.snapshots_path(from), &dirs.snapshots_path(to))?;

@@ -29,11 +29,7 @@ pub fn make(dirs: &Dirs, name: &VmName, tag: &SnapshotTag) -> Result<()> {
         return Err(Error::bad_input(format!("{name} has a snapshot {tag} already"))
             .hint(format!("use another tag, or remove that one: virtualghost rm {name} --snapshot {tag}")));
     }
-    let made = Kept::of_vm(dirs, name).copy_to(&snapshot);
-    if made.is_err() {
-        let _ = remove_folder(&dirs.snapshots_path(name).join(tag.as_str()));
-    }
-    made
+    Kept::of_vm(dirs, name).copy_to(&snapshot, &dirs.copies_path())
 }
 
 /// Makes what the VM keeps the same as in the snapshot.
@@ -42,7 +38,7 @@ pub fn make(dirs: &Dirs, name: &VmName, tag: &SnapshotTag) -> Result<()> {
 /// It is running, there is no such snapshot, or no space for the copy.
 pub fn restore(dirs: &Dirs, name: &VmName, tag: &SnapshotTag) -> Result<()> {
     let Some(_lock) = lock(&VmFiles::new(&dirs.vms_path(), name))? else { return Err(running(name)) };
-    existing(dirs, name, tag)?.copy_to(&Kept::of_vm(dirs, name))
+    existing(dirs, name, tag)?.copy_to(&Kept::of_vm(dirs, name), &dirs.copies_path())
 }
 
 /// # Errors

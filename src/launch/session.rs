@@ -10,7 +10,7 @@ use super::{endings, fallback, qemu_launch, write_ssh_config};
 use crate::checkpoint::{self, Checkpoint, CheckpointPlan, StartMode};
 use crate::error::Result;
 use crate::host::pci;
-use crate::instance::{AgentAddress, HomeFile, Instance, Overlays, Phase, TerminalSize, VmState, WriteLimit};
+use crate::instance::{AgentAddress, HomeFile, Instance, Phase, Scratch, TerminalSize, VmState, WriteLimit};
 use crate::model::units::VmName;
 use crate::model::{AgentLink, Choice, Feature, Jail, Window};
 use crate::net::ports::Listening;
@@ -43,7 +43,7 @@ pub struct Session<'a> {
     failed: Vec<(Feature, String)>,
     mode: StartMode,
     _installed: Option<Installed>,
-    _overlays: Overlays,
+    _scratch: Scratch,
     _gpu: Option<vfio::os::GpuLease>,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Session<'a> {
             HomeFile::at(plan.dirs.home_path(&spec.name)).prepare(spec.home_size)?;
         }
         let installed = plan.artifacts.install(spec)?;
-        let overlays = Overlays::make(&plan.dirs.overlay_path())?;
+        let scratch = Scratch::make(&plan.dirs.overlay_path())?;
         plan.artifacts.unpack_kernel(&plan.dirs)?;
         // From here on Ctrl-C shuts down the guest; until here it just ends the program.
         let stop = StopHandle::of_this_process().context("can't handle Ctrl-C")?;
@@ -99,7 +99,7 @@ impl<'a> Session<'a> {
             reporter,
             failed: Vec::new(),
             _installed: installed,
-            _overlays: overlays,
+            _scratch: scratch,
             _gpu: gpu,
         };
         let LaunchPlan { spec, artifacts, dirs, .. } = &*session.plan;

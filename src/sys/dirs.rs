@@ -111,6 +111,11 @@ impl Dirs {
         self.data.join("snapshots").join(name.as_str())
     }
 
+    /// The unfinished copies that this process makes of what VMs keep; on the same filesystem as these.
+    pub fn copies_path(&self) -> PathBuf {
+        self.data.join("copies").join(std::process::id().to_string())
+    }
+
     /// The disk with a VM's home.
     pub fn home_path(&self, name: &VmName) -> PathBuf {
         self.homes_path().join(format!("{name}.img"))

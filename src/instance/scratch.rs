@@ -1,29 +1,24 @@
-//! The folder for a VM's overlays over the image: one for each launch, in the cache. In it are an empty overlay that makes
-//! the disk larger, and over that the temporary one, with all that the guest writes. QEMU unlinks the latter as soon as it
-//! is open; a QEMU that is killed just before leaves it. So each folder has a lock that its launcher holds, and the next
-//! launch removes the folders whose lock is free. (The lock on the VM's name would not do: several users' state folders may
-//! share one cache, each with its own names.)
+//! Files of one process that nobody else needs: a folder with a lock that the process holds. It is removed at the end; what a
+//! process that was killed has left, the next one removes, since its lock is free. (The lock on a VM's name would not do:
+//! several users' state folders may share one cache, each with its own names.)
 
-use crate::error::{Error, Result};
-use crate::model::units::RootSize;
-use crate::qemu::qcow2;
+use crate::error::Result;
 use crate::sys::{FileLock, files};
 use anyhow::Context;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 const LOCK: &str = "lock";
 
-/// The folder of this launch, removed on drop.
-pub struct Overlays {
+/// The folder, removed on drop.
+pub struct Scratch {
     folder: PathBuf,
     /// None only while it is released.
     lock: Option<FileLock>,
 }
 
-impl Overlays {
-    /// Creates `folder` for this process, and removes those beside it whose launcher has ended.
+impl Scratch {
+    /// Creates `folder` for this process, and removes those beside it whose process has ended.
     ///
     /// # Errors
     /// It can't be created.
@@ -40,28 +35,10 @@ impl Overlays {
     }
 }
 
-impl Drop for Overlays {
+impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = files::remove_locked(&self.folder, self.lock.take());
     }
-}
-
-/// Creates `disk`, an empty overlay over `image`, of a disk of `size` unless the image's is larger. `name`: the image's path as
-/// QEMU finds it, absolute or from the disk's folder.
-///
-/// # Errors
-/// The image can't be read, or the overlay not be written.
-pub fn create_overlay(disk: &Path, image: &Path, name: &Path, size: RootSize) -> Result<()> {
-    let cannot_read = || format!("can't read {}", image.display());
-    let (mut file, mut head) = (File::open(image).with_context(cannot_read)?, Vec::new());
-    let length = file.metadata().with_context(cannot_read)?.len();
-    file.by_ref().take(32).read_to_end(&mut head).with_context(cannot_read)?;
-    let (format, own_size) = qcow2::format_and_size(&head, length);
-    let header = qcow2::header_over(name, format, size.bytes().max(own_size)).ok_or_else(|| {
-        Error::bad_input(format!("the path {} is longer than QEMU supports", image.display()))
-            .hint("set XDG_CACHE_HOME, or --rootfs, to a shorter path")
-    })?;
-    Ok(fs::write(disk, header).with_context(|| format!("can't create {}", disk.display()))?)
 }
 
 fn lock(path: &Path) -> Result<FileLock> {
@@ -83,7 +60,7 @@ mod tests {
     fn the_next_start_removes_the_overlay_of_a_killed_qemu_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let overlays = folder.path().join("overlays");
-        let live = Overlays::make(&overlays.join("1")).unwrap();
+        let live = Scratch::make(&overlays.join("1")).unwrap();
         for left in ["2", "3"] {
             fs::create_dir_all(overlays.join(left)).unwrap();
             fs::write(overlays.join(left).join("vl.X"), "").unwrap();
@@ -97,7 +74,7 @@ mod tests {
             names.sort();
             names
         };
-        let own = Overlays::make(&overlays.join("4")).unwrap();
+        let own = Scratch::make(&overlays.join("4")).unwrap();
         assert_eq!(there(), ["1", "4"]);
         assert!(overlays.join("1/vl.Y").exists());
         drop((own, live));
