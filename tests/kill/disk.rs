@@ -56,6 +56,9 @@ fn full_from(point: FailPoint, of_files: bool) -> Run {
     if crate::matrix::is_at_checkpoint(point) {
         lab = lab.instant();
     }
+    if point == FailPoint::SystemImageKept {
+        lab = lab.keeping_systems();
+    }
     crate::matrix::guest(&lab, point);
     let mut launcher = lab.launch_with_failpoint(&format!("{}:stop", point.name()));
     launcher.is_halted();

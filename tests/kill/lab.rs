@@ -255,7 +255,8 @@ impl Lab {
         named.map(check).count()
     }
 
-    fn journals(&self, limit: Option<u64>) -> BTreeMap<PathBuf, Written> {
+    /// What is written on each home.
+    pub fn journals(&self, limit: Option<u64>) -> BTreeMap<PathBuf, Written> {
         let disks = self.files().into_iter().filter(|path| path.extension() == Some(OsStr::new("img")));
         let homes = disks.filter(|path| path.parent().unwrap().ends_with("homes"));
         homes.map(|path| (path.clone(), journal::read(&File::open(path).unwrap(), limit).unwrap())).collect()
@@ -276,6 +277,10 @@ impl Lab {
                 // When the notices of once a month were last printed.
                 ".local/state/virtualghost/notices" => true,
                 ".local/share/virtualghost/homes" => name.ends_with(".img"),
+                ".local/share/virtualghost" => name == "copies.lock",
+                folder if folder.starts_with(".local/share/virtualghost/snapshots/") => {
+                    ["home.img", "disk.qcow2", "image"].contains(&&*name)
+                }
                 folder if folder.starts_with(".local/share/virtualghost/systems/") => {
                     ["disk.qcow2", "image"].contains(&&*name)
                 }

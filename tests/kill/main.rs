@@ -3,6 +3,7 @@
 //!
 //! After each fault one promise is tested: [`lab::Lab::recovers`].
 
+mod copies;
 mod disk;
 mod homes;
 mod journal;
@@ -27,6 +28,7 @@ fn main() {
     qemu::rows(&mut table);
     disk::rows(&mut table);
     homes::rows(&mut table);
+    copies::rows(&mut table);
     users::rows(&mut table);
     storms::rows(&mut table);
     std::process::exit(table.end());
