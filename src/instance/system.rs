@@ -3,11 +3,11 @@
 //! and as a copy if it is the user's own, which may be written.
 
 use super::{create_overlay, disk_copy};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::failpoints::{self, FailPoint};
 use crate::model::Source;
 use crate::model::units::RootSize;
-use crate::qemu::qcow2;
+use crate::qemu::qcow2::{self, Format};
 use crate::sys::files;
 use anyhow::Context;
 use std::fs::{self, File};
@@ -64,7 +64,10 @@ impl System {
     /// It can't be written; then what was there is unchanged.
     pub fn prepare(&self, rootfs: &Path, made_from: &Source, size: RootSize) -> Result<()> {
         if self.exists() {
-            return Ok(grow(&self.disk_path(), size.bytes())?);
+            if !self.image_path().exists() {
+                return Err(unusable(format!("it has lost its image, {}", self.image_path().display())));
+            }
+            return grow(&self.disk_path(), size.bytes());
         }
         files::create_private(&self.0)?;
         // Without a disk, an image is left over from a start that was killed, maybe of another executable.
@@ -107,14 +110,23 @@ impl System {
     }
 }
 
+fn unusable(because: String) -> Error {
+    Error::new(Kind::Failed, format!("the kept system can't be started: {because}"))
+        .hint("go back to a snapshot of it (virtualghost restore), or start the VM without it: --keep home")
+}
+
 /// Makes a disk of [`create_overlay`] larger, to `size` bytes; the guest grows its filesystem.
-fn grow(disk: &Path, size: u64) -> anyhow::Result<()> {
+fn grow(disk: &Path, size: u64) -> Result<()> {
     let cannot = || format!("can't read {}", disk.display());
     let mut file = File::options().read(true).write(true).open(disk).with_context(cannot)?;
-    let mut head = [0; 32];
-    file.read_exact(&mut head).with_context(cannot)?;
-    if qcow2::format_and_size(&head, 0).1 >= size {
-        return Ok(());
+    let mut head = Vec::new();
+    Read::by_ref(&mut file).take(32).read_to_end(&mut head).with_context(cannot)?;
+    match qcow2::format_and_size(&head, 0) {
+        (Format::Raw, _) => {
+            return Err(unusable(format!("{} is not a disk in the format qcow2", disk.display())));
+        }
+        (Format::Qcow2, own_size) if own_size >= size => return Ok(()),
+        (Format::Qcow2, _) => {}
     }
     for (at, bytes) in qcow2::size_fields(size) {
         let cannot = || format!("can't grow {}", disk.display());
@@ -179,6 +191,18 @@ mod tests {
         assert_eq!(fs::read_to_string(system.image_path()).unwrap(), "image");
         assert_eq!(system.made_from(), Some(Source::Embedded));
         assert!(!system.path().join("disk.new").exists());
+    }
+
+    #[test]
+    fn a_system_that_something_happened_to_is_refused_and_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (system, image) = made(folder.path());
+        let refusal = || system.prepare(&image, &Source::Embedded, "65536".parse().unwrap()).unwrap_err();
+        fs::write(system.disk_path(), "something of the user's").unwrap();
+        assert!(refusal().to_string().contains(DISK), "{}", refusal());
+        assert_eq!(fs::read_to_string(system.disk_path()).unwrap(), "something of the user's");
+        fs::remove_file(system.image_path()).unwrap();
+        assert!(refusal().to_string().contains("image"), "{}", refusal());
     }
 
     #[test]
