@@ -279,10 +279,10 @@ fn keys_wait_for_a_guest_that_reports_when_it_is_ready_and_has_a_window() {
 fn the_kernels_command_line_has_what_differs_from_the_image_and_nothing_of_one_vm_in_a_checkpoint() {
     let linux = host(Os::Linux);
     let line = |config: &str| kernel_cmdline::kernel_cmdline(&spec(&linux, config).unwrap());
-    // What outlives a crash has its journal.
-    assert!(line("").contains(" rootflags=noload "));
-    for with_journal in ["keep = \"system\"", "rootfs = \"/own.img\""] {
-        assert!(!line(with_journal).contains("noload"), "{with_journal}");
+    // What outlives a crash is written in order.
+    assert!(line("").contains(" rootflags=data=writeback,nobarrier,commit=60 "));
+    for outlives in ["keep = \"system\"", "rootfs = \"/own.img\""] {
+        assert!(!line(outlives).contains("rootflags"), "{outlives}");
     }
     assert!(!line("").contains("virtualghost.terminal"));
     assert!(line("terminal = \"kitty -1\"").contains(" virtualghost.terminal=\"kitty -1\""));
