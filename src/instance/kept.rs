@@ -39,7 +39,8 @@ impl Kept {
     /// has no system rather than a wrong one. The caller must have reserved the names of both VMs.
     ///
     /// # Errors
-    /// There is nothing to copy, no space for it, or a file can't be written; then `to` is unchanged.
+    /// There is nothing to copy, no space for it, or a copy can't be written; then `to` is unchanged. Or a complete copy can't get
+    /// its name.
     pub fn copy_to(&self, to: &Self, scratch: &Path) -> Result<()> {
         let _scratch = Scratch::make(scratch)?;
         let copies = self.copies(to, scratch)?;

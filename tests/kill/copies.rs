@@ -55,8 +55,19 @@ fn clone_killed(number: usize) {
     killed_at_random(&lab, &["clone", "default", "copy"], number);
     assert_eq!(lab.journals(None)[&home(&lab, "default")], before[&home(&lab, "default")]);
     assert_eq!(fs::read(system(&lab, "default")).unwrap(), disk);
-    // Killed in the middle of its renames it may have made a VM with one of the disks.
-    if home(&lab, "copy").exists() || system(&lab, "copy").exists() {
+    // Killed in the middle of its renames it may have made a VM with one of the disks, but none with a part of a disk.
+    let (home_made, system_made) = (home(&lab, "copy").exists(), system(&lab, "copy").exists());
+    if home_made {
+        assert_eq!(
+            lab.journals(None)[&home(&lab, "copy")],
+            before[&home(&lab, "default")],
+            "a part of a home"
+        );
+    }
+    if system_made {
+        assert_eq!(fs::read(system(&lab, "copy")).unwrap(), disk, "a part of a system");
+    }
+    if home_made || system_made {
         succeeds(&lab, &["rm", "--yes", "copy"]);
     }
     succeeds(&lab, &["clone", "default", "copy"]);
@@ -76,8 +87,10 @@ fn restore_killed(number: usize) {
     killed_at_random(&lab, &["restore", "--yes", "default", "before"], number);
     let left = lab.journals(None)[&home];
     assert!(left == old[&home] || left == new[&home], "neither the home before nor the one after");
+    let system = system(&lab, "default");
+    assert!(!system.exists() || fs::read(&system).unwrap() == disk, "a part of a system");
     succeeds(&lab, &["restore", "--yes", "default", "before"]);
     assert_eq!(lab.journals(None), old);
-    assert_eq!(fs::read(system(&lab, "default")).unwrap(), disk);
+    assert_eq!(fs::read(&system).unwrap(), disk);
     lab.recovers();
 }
