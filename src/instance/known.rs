@@ -31,11 +31,11 @@ pub struct KeptDisk {
 pub fn known(dirs: &Dirs) -> Vec<KnownVm> {
     let vms = dirs.vms_path();
     let homes = dirs.homes_path();
-    let of_vms = entries(&vms).filter_map(|name| name.parse::<VmName>().ok());
     let of_homes = entries(&homes).filter_map(|name| name.strip_suffix(".img")?.parse::<VmName>().ok());
-    let systems = dirs.systems_path();
-    let of_systems = entries(&systems).filter_map(|name| name.parse::<VmName>().ok());
-    let names: BTreeSet<_> = of_vms.chain(of_homes).chain(of_systems).collect();
+    let folders = [vms.clone(), dirs.systems_path(), dirs.all_snapshots_path()];
+    let of_folders =
+        folders.iter().flat_map(|all| entries(all)).filter_map(|name| name.parse::<VmName>().ok());
+    let names: BTreeSet<_> = of_folders.chain(of_homes).collect();
     names.into_iter().map(|name| look_at(dirs, &vms, name)).filter(KnownVm::is_there).collect()
 }
 

@@ -108,7 +108,12 @@ impl Dirs {
 
     /// The snapshots of a VM: a folder for each.
     pub fn snapshots_path(&self, name: &VmName) -> PathBuf {
-        self.data.join("snapshots").join(name.as_str())
+        self.all_snapshots_path().join(name.as_str())
+    }
+
+    /// A folder for each VM that has snapshots.
+    pub fn all_snapshots_path(&self) -> PathBuf {
+        self.data.join("snapshots")
     }
 
     /// The unfinished copies that this process makes of what VMs keep; on the same filesystem as these.
