@@ -56,6 +56,9 @@ mod tests {
             file.seek(SeekFrom::Start(at)).unwrap();
             file.write_all(text.as_bytes()).unwrap();
         }
+        // Written zeros become holes too.
+        file.seek(SeekFrom::Start(128 << 20)).unwrap();
+        file.write_all(&vec![0; 4 << 20]).unwrap();
         copy_blocks(&from, &to).unwrap();
         assert!(fs::read(&from).unwrap() == fs::read(&to).unwrap(), "the copy differs");
         let bytes = files::bytes_on_disk(&fs::metadata(&to).unwrap());
