@@ -32,6 +32,7 @@ jail        3
 checkpoint  3
 supervise   3
 net         3
+share       3
 vfio        3
 launch      4
 remote      4

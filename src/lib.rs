@@ -52,6 +52,8 @@ pub mod qemu;
 #[cfg(feature = "launcher")]
 pub mod remote;
 #[cfg(feature = "launcher")]
+pub mod share;
+#[cfg(feature = "launcher")]
 pub mod supervise;
 #[cfg(feature = "launcher")]
 pub mod sys;

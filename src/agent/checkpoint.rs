@@ -4,9 +4,9 @@
 //! The kernel has made its random numbers anew by itself, since the machine's generation id has changed (kernel
 //! documentation, "VM Generation ID"); the host's entropy is for a machine whose id has not: the one that was saved.
 
-use super::desktop;
 use super::status::{self, RUNTIME};
 use super::timezone;
+use super::{desktop, shares};
 use crate::protocol::{GuestEvent, GuestIdentity, HEADLESS, line};
 use nix::libc;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -44,6 +44,9 @@ pub fn checkpoint() -> io::Result<()> {
     timezone::set(&identity.timezone)?;
     if identity.home {
         run("/usr/lib/virtualghost/home", &[])?;
+    }
+    if let Some(folders) = &identity.shares {
+        shares::set(folders)?;
     }
     fs::create_dir_all("/run/virtualghost")?;
     fs::write(desktop::RESUMED, "")?;

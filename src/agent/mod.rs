@@ -28,6 +28,7 @@ mod pty;
 mod relay;
 mod session;
 pub mod sftp;
+mod shares;
 mod status;
 mod terminfo;
 mod timezone;
@@ -62,6 +63,7 @@ pub fn main() -> ExitCode {
         Some(first) if first == control::CONTROL => control::control(),
         Some(first) if first == checkpoint::CHECKPOINT => checkpoint::checkpoint(),
         Some(first) if first == copy::COPY => copy::copy(),
+        Some(first) if first == shares::COMMAND => shares::of_credential(),
         Some(first) if first == timezone::COMMAND => timezone::from_kernel_cmdline(),
         Some(first) if first == session::SFTP_SERVER => sftp::serve(io::stdin().lock(), io::stdout().lock()),
         _ => options::Options::parse(std::env::args_os()).and_then(serve),

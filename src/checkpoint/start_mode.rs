@@ -6,7 +6,7 @@ use crate::instance::{self, Credentials, System};
 use crate::model::units::RootSize;
 use crate::model::{Source, VmSpec};
 use crate::protocol::GuestIdentity;
-use crate::qemu::{Paths, RootDisk};
+use crate::qemu::{self, Paths, RootDisk};
 use crate::sys::Dirs;
 use anyhow::Context;
 use camino::Utf8PathBuf;
@@ -120,7 +120,7 @@ fn utf8(path: PathBuf) -> Result<Utf8PathBuf> {
     Utf8PathBuf::from_path_buf(path).map_err(not_utf8)
 }
 
-/// What the VM resumes with: its identity, with the keys of this start, and its home.
+/// What the VM resumes with: its identity, with the keys of this start, its home, and the folders of the host.
 ///
 /// # Errors
 /// The home disk can't be read.
@@ -138,9 +138,10 @@ pub fn resume(spec: &VmSpec, paths: &Paths, credentials: &Credentials) -> Result
         entropy: instance::entropy(),
         safe: spec.safe,
         home: home.is_some(),
+        shares: qemu::guest_shares(spec),
         credentials: credentials.iter().cloned().collect(),
     };
-    Ok(Resume { identity, home })
+    Ok(Resume { identity, home, shares: qemu::plugged_shares(spec) })
 }
 
 #[cfg(all(test, unix))]

@@ -37,6 +37,8 @@ pub struct Resume {
     pub identity: GuestIdentity,
     /// The disk with its home.
     pub home: Option<HomeDisk>,
+    /// The arguments of `device_add` for each folder of the host.
+    pub shares: Vec<Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,8 +172,9 @@ impl CheckpointSteps {
     }
 
     fn resume(&mut self) -> Option<Command> {
-        let home = self.checkpoint.resume.as_ref()?.home.clone();
-        let mut steps = Vec::new();
+        let Resume { home, shares, .. } = self.checkpoint.resume.as_ref()?;
+        let (home, mut steps) = (home.clone(), Vec::new());
+        steps.extend(shares.iter().map(|device| (Step::PlugShare, device.clone())));
         if let Some(home) = &home {
             let file = json!({ "driver": "file", "node-name": HOME_FILE, "filename": home.path.as_str(), "discard": "unmap" });
             let format = json!({ "driver": "raw", "node-name": HOME, "file": HOME_FILE, "discard": "unmap" });

@@ -247,6 +247,13 @@ pub enum Command {
         #[arg(long)]
         agent: bool,
     },
+    /// Be the server of a shared folder (started by a launch)
+    #[command(hide = true)]
+    ShareServer {
+        /// Nothing in the folder is changed
+        #[arg(long)]
+        read_only: bool,
+    },
     /// Kill QEMU when its launcher ends (started by a launch on macOS)
     #[command(hide = true)]
     Guard { launcher: i32, qemu: i32 },

@@ -66,6 +66,7 @@ fn run(cli: &Cli, blobs: &'static Blobs) -> Result<ExitCode> {
         Command::Proxy { name, vms } => commands::proxy::run(name, vms.as_deref()),
         Command::Gl => Ok(crate::doctor::print_gl()),
         Command::NetPeer { agent } => crate::net::role(*agent).map(|()| ExitCode::SUCCESS),
+        Command::ShareServer { read_only } => crate::share::role(*read_only).map(|()| ExitCode::SUCCESS),
         Command::Guard { launcher, qemu } => process::guard(*launcher, *qemu).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -7,14 +7,17 @@ use crate::config::{
 };
 use crate::error::Result;
 use crate::model::units::{MemorySize, Vcpus, VmName, WindowSize};
-use crate::model::{Initrd, Input, Inputs, Publish, Published, Rule, Rules, Source, Terminal};
+use crate::model::{Initrd, Input, Inputs, Publish, Published, Rule, Rules, Share, Source, Terminal};
 use crate::remote::exec::{self, Program};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 const VM: &str = "VM";
 const DISPLAY: &str = "Display";
 const FILES: &str = "Files";
+const FOLDERS: &str = "Folders";
 const GPU: &str = "GPU";
 const NETWORK: &str = "Network";
 const OUTPUT: &str = "Output";
@@ -134,6 +137,19 @@ pub struct RunArgs {
     #[arg(long, help_heading = VM)]
     pub detach: bool,
 
+    /// Open the terminal in this folder of this machine, which the VM can change
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub folder: Option<PathBuf>,
+
+    /// Share a folder of this machine: DIR, DIR:ro (the VM can't change it), DIR=PATH_IN_VM [default path: the same as here]
+    /// (may be repeated)
+    #[arg(long, value_name = "DIR[:ro][=PATH]", value_hint = ValueHint::DirPath, value_parser = share(), help_heading = FOLDERS)]
+    pub share: Vec<Share>,
+
+    /// Share folders that a VM should not have: the home folder, one with keys, or virtualghost's own
+    #[arg(long, help_heading = FOLDERS)]
+    pub share_anyway: bool,
+
     #[command(flatten)]
     pub vm: VmArgs,
 
@@ -204,6 +220,10 @@ pub struct CheckpointArgs {
 
     #[command(flatten)]
     pub vm: VmArgs,
+}
+
+fn share() -> impl TypedValueParser<Value = Share> {
+    OsStringValueParser::new().try_map(|text| Share::parse(&text))
 }
 
 impl VmArgs {

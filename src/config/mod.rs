@@ -16,7 +16,7 @@ use crate::error::{Error, Kind};
 use crate::model::units::{
     HomeSize, MemorySize, RootSize, Seconds, TcgTimeoutFactor, Vcpus, VmName, WindowSize,
 };
-use crate::model::{Initrd, Inputs, Published, RomChoice, Rules, Source, Terminal};
+use crate::model::{Initrd, Inputs, Published, RomChoice, Rules, Shares, Source, Terminal};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -181,6 +181,7 @@ settings! {
     net_log: bool,
     ports: PortsChoice,
     publish: Published,
+    shares: Shares,
     jail: JailChoice,
     jail_log: bool,
     boot_timeout: Seconds,
@@ -206,6 +207,9 @@ impl Layer {
         layer.initrd.iter_mut().for_each(|initrd| initrd.value = initrd.value.clone().anchored(folder));
         layer.gpu_rom.iter_mut().for_each(|rom| rom.value = rom.value.clone().anchored(folder));
         layer.gpu_pack.iter_mut().for_each(|pack| pack.value = pack.value.clone().anchored(folder));
+        for share in layer.shares.iter_mut().flat_map(|shares| &mut shares.value.0) {
+            *share = share.clone().anchored(folder);
+        }
         Ok(layer)
     }
 }
@@ -292,6 +296,7 @@ from_text!(
     PortsChoice,
     Published,
     Rules,
+    Shares,
     StartChoice,
     Terminal,
     TimezoneChoice

@@ -100,6 +100,7 @@ fn runs(accelerator: Accelerator, plan: &LaunchPlan) -> Result<(), String> {
         lock: None,
         channels,
         card: None,
+        shares: Vec::new(),
         keys: Vec::new(),
         console_log: None,
         qemu_log: None,

@@ -113,6 +113,11 @@ impl VmFiles {
         self.0.join("agent")
     }
 
+    /// There for a moment, while QEMU's connection to the server of a shared folder is made.
+    pub fn share_socket_path(&self) -> PathBuf {
+        self.0.join("share")
+    }
+
     /// What QEMU keeps between starts: compiled shaders, lists of fonts.
     pub fn cache_path(&self) -> PathBuf {
         self.0.join(CACHE)
@@ -226,6 +231,7 @@ impl Instance {
         let _ = fs::remove_file(self.files.agent_socket_path());
         let _ = fs::remove_file(self.files.network_socket_path());
         let _ = fs::remove_file(self.files.network_request_path());
+        let _ = fs::remove_file(self.files.share_socket_path());
         let _ = fs::remove_dir_all(self.files.keys_path());
     }
 }

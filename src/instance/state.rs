@@ -84,6 +84,9 @@ pub struct VmState {
     /// The ports of 127.0.0.1 that lead into it.
     #[serde(default)]
     pub ports: Vec<Publish>,
+    /// The folders of this machine in it.
+    #[serde(default)]
+    pub shares: Vec<String>,
     /// None until QEMU has chosen a port.
     pub channel: Option<AgentAddress>,
     /// The time of the launch in UTC (RFC 3339).
@@ -111,6 +114,7 @@ impl VmState {
             net: String::new(),
             allow: Vec::new(),
             ports: Vec::new(),
+            shares: spec.shares.iter().map(ToString::to_string).collect(),
             channel: None,
             since: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             ready_after: None,

@@ -1,7 +1,7 @@
 //! What a start prints of its plan.
 
 use super::{Reporter, age, monthly};
-use crate::model::{Accelerator, Choice, Jail, MAKE_PACK, Os, Terminal, VmSpec, Window};
+use crate::model::{Accelerator, Choice, Jail, MAKE_PACK, Os, ShareAccess, Terminal, VmSpec, Window};
 use crate::payload::Artifacts;
 use std::path::Path;
 use std::time::SystemTime;
@@ -25,6 +25,17 @@ pub fn announce(spec: &VmSpec, artifacts: &Artifacts, notices: &Path, reporter: 
         reporter.notice(&format!(
             "no jail: {}; QEMU can open all of your files (printed once a month)",
             spec.jail.because
+        ));
+    }
+    for share in &spec.shares {
+        let can = match share.access {
+            ShareAccess::Write => "can change",
+            ShareAccess::Read => "can read",
+        };
+        reporter.notice(&format!(
+            "the VM {can} {} of this machine, there as {}",
+            share.folder.display(),
+            share.place
         ));
     }
     if let Some(passed) = spec.passthrough.as_ref().filter(|passed| passed.pack.value.is_none()) {

@@ -106,6 +106,7 @@ fn qemu_launch(spec: &VmSpec, paths: &Paths, unique: u64, instance: &Instance) -
         lock: instance.lock(),
         channels,
         card: None,
+        shares: Vec::new(),
         keys,
         console_log: Some(files.console_log_path()),
         qemu_log: Some(files.qemu_log_path()),
@@ -133,7 +134,7 @@ pub mod testing {
         let planner = Planner {
             config: config(""),
             guest: Arch::X86_64,
-            vm: plan::WantedVm { name: spec.name.clone(), is_ephemeral: true, system: None },
+            vm: plan::WantedVm { is_ephemeral: true, ..crate::testing::vm(spec.name.as_str()) },
             safe: false,
             purpose: Purpose::Session,
         };

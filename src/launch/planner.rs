@@ -11,7 +11,9 @@ use crate::model::{Arch, Feature, Start, VmSpec, Window};
 use crate::payload::{Artifacts, Payload, artifacts};
 use crate::plan::{self, KeptSystem, PlanError, WantedVm};
 use crate::qemu::Paths;
-use crate::sys::Dirs;
+use crate::share::{self, Found, Protected};
+use crate::sys::{Dirs, dirs};
+use std::path::PathBuf;
 
 /// The purpose of a launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,11 +66,19 @@ pub struct LaunchPlan {
 
 /// What to launch.
 pub struct Request {
-    pub config: Config,
     pub name: VmName,
     pub ephemeral: bool,
     pub purpose: Purpose,
-    pub embedded: Option<Payload>,
+    /// A folder of the host to open the terminal in.
+    pub folder: Option<PathBuf>,
+    /// Also folders that a guest should not have.
+    pub share_anyway: bool,
+}
+
+impl Request {
+    pub fn new(name: VmName, purpose: Purpose) -> Self {
+        Self { name, ephemeral: false, purpose, folder: None, share_anyway: false }
+    }
 }
 
 impl LaunchPlan {
@@ -80,16 +90,25 @@ impl LaunchPlan {
         dirs: Dirs,
         probed: HostFacts,
         known_failures: KnownFailures,
+        config: Config,
+        embedded: Option<Payload>,
         request: Request,
     ) -> Result<Self> {
-        let Request { config, name, ephemeral, purpose, embedded } = request;
+        let Request { name, ephemeral, purpose, folder, share_anyway } = request;
         let mut facts = known_failures.apply(probed);
         if let Some(because) = dirs.unfit_for_checkpoints() {
             facts = facts.disable(Feature::Checkpoint, &because);
         }
         let system = System::at(dirs.system_path(&name));
         let kept = system.made_from().map(|made_from| KeptSystem { made_from, image: system.image_path() });
-        let vm = WantedVm { name, is_ephemeral: ephemeral, system: kept };
+        let Found { shares, workdir } = match purpose {
+            Purpose::Checkpoint => Found::default(),
+            Purpose::Session | Purpose::AttachedShell => {
+                let protected = Protected { homes: dirs::homes(), own: dirs.all() };
+                share::find(&config.shares.value.0, folder.as_deref(), &protected, share_anyway)?
+            }
+        };
+        let vm = WantedVm { name, is_ephemeral: ephemeral, system: kept, shares, workdir };
         let guest = artifacts::guest_arch(facts.arch, embedded.as_ref());
         let planner = Planner { config, guest, vm, safe: false, purpose };
         let spec = planner.plan(&facts)?;

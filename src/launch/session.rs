@@ -18,6 +18,7 @@ use crate::net::{self, Network, Policy};
 use crate::payload::Installed;
 use crate::qemu::{self, Agent};
 use crate::remote::exec::{Place, Program};
+use crate::share::Servers;
 use crate::supervise::{End, Stage, Vm, VmEvent};
 use crate::sys::{StopHandle, files};
 use crate::vfio;
@@ -138,10 +139,13 @@ impl<'a> Session<'a> {
             self.network_files(),
         )?;
         launch.card = network.card();
+        let mut servers = Servers::start(&self.plan.spec.shares, &self.instance.files().share_socket_path())?;
+        launch.shares = servers.devices();
         let stop = self.stop.clone();
         let mut vm = Vm::start(&launch, &stop)?;
-        // Only QEMU has it now.
+        // Only QEMU has them now.
         launch.card = None;
+        launch.shares.clear();
         network.start()?;
         while let Some(event) = vm.next_event()? {
             if let VmEvent::Listening(ports) = &event {
@@ -150,6 +154,7 @@ impl<'a> Session<'a> {
             }
             self.handle(event);
             network.look().iter().for_each(|sentence| self.reporter.notice(sentence));
+            servers.look().iter().for_each(|sentence| self.reporter.notice(sentence));
             self.follow(&network);
             if self.state.state == Phase::Paused && self.may_resume() {
                 vm.resume();

@@ -8,6 +8,7 @@ mod net;
 mod passthrough;
 mod platform;
 mod ports;
+mod share;
 mod source;
 mod spec;
 mod terminal;
@@ -22,6 +23,7 @@ pub use net::{HOST_NAME, Net, Rule, Rules, Target};
 pub use passthrough::{Backend, MAKE_PACK, Passthrough};
 pub use platform::{Accelerator, Os, ServiceManager, Session, Window};
 pub use ports::{Ports, Publish, Published, Transport};
+pub use share::{GuestPath, Share, ShareAccess, SharedFolder, Shares};
 pub(crate) use source::path_choice;
 pub use source::{Initrd, RomChoice, Source};
 pub use spec::{

@@ -2,8 +2,8 @@
 
 use super::units::{HomeSize, Hostname, MemorySize, PciAddress, RootSize, Vcpus, VmName, WindowSize};
 use super::{
-    Accelerator, Feature, Initrd, Net, Os, Passthrough, Ports, Publish, Rule, ServiceManager, Session,
-    Source, Terminal, Timezone, Window,
+    Accelerator, Feature, GuestPath, Initrd, Net, Os, Passthrough, Ports, Publish, Rule, ServiceManager,
+    Session, SharedFolder, Source, Terminal, Timezone, Window,
 };
 use crate::model::Arch;
 use std::fmt;
@@ -222,6 +222,10 @@ pub struct VmSpec {
     /// What of the guest's ports appears on the host, and what is there by hand.
     pub ports: Choice<Ports>,
     pub publish: Vec<Publish>,
+    /// Folders of the host.
+    pub shares: Vec<SharedFolder>,
+    /// Where the terminal opens, if not in the home.
+    pub workdir: Option<GuestPath>,
     pub keep: Choice<Keep>,
     /// Of the root disk, unless the image is larger.
     pub root_size: RootSize,
@@ -311,6 +315,12 @@ impl fmt::Display for VmSpec {
         row("ports", &self.ports.value, &self.ports.because)?;
         for port in &self.publish {
             row("publish", port, "127.0.0.1 to the VM")?;
+        }
+        for share in &self.shares {
+            row("share", share, "folder of this machine")?;
+        }
+        if let Some(workdir) = &self.workdir {
+            row("workdir", workdir, "")?;
         }
         row("keep", &self.keep.value, &self.keep.because)?;
         row("root", &disk(self.keeps_system(), self.root_size), "")?;

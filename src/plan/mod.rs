@@ -17,8 +17,8 @@ use crate::error::{Error, Kind};
 use crate::host::{Availability, HostFacts};
 use crate::model::units::{Hostname, MemorySize, Seconds, VmName};
 use crate::model::{
-    Accelerator, AgentLink, Arch, Choice, GpuMode, Initrd, Jail, Keep, Os, Passthrough, Scope,
-    ServiceManager, Source, Start, Terminal, TimeLimits, VmSpec, Window,
+    Accelerator, AgentLink, Arch, Choice, GpuMode, GuestPath, Initrd, Jail, Keep, Os, Passthrough, Scope,
+    ServiceManager, SharedFolder, Source, Start, Terminal, TimeLimits, VmSpec, Window,
 };
 use std::fmt;
 use std::path::PathBuf;
@@ -31,6 +31,8 @@ pub enum PlanError {
     Forced { wanted: String, origin: Origin, because: String, hint: String },
     #[error("{wanted} MiB of memory (set by {origin}) are not available: this machine has {available} MiB")]
     Memory { wanted: MemorySize, available: u64, origin: Origin },
+    #[error("can't share {}: {os} has no server for it yet", folder.display())]
+    Share { folder: PathBuf, os: Os },
 }
 
 impl PlanError {
@@ -39,6 +41,7 @@ impl PlanError {
         match self {
             Self::Forced { hint, .. } => hint,
             Self::Memory { .. } => "set less: --memory MIB",
+            Self::Share { .. } => "copy what the VM needs, and back: virtualghost cp --help",
         }
     }
 }
@@ -59,6 +62,10 @@ pub struct WantedVm {
     pub is_ephemeral: bool,
     /// If it has kept its system before.
     pub system: Option<KeptSystem>,
+    /// The folders of the host that it is to have.
+    pub shares: Vec<SharedFolder>,
+    /// Where its terminal is to open, if not in the home.
+    pub workdir: Option<GuestPath>,
 }
 
 /// The image that a VM's kept system was made from, and the file in which the system has it.
@@ -114,6 +121,8 @@ pub fn plan(facts: &HostFacts, config: &Config, guest: Arch, vm: &WantedVm) -> R
         timezone: timezone::timezone(facts, &config.timezone),
         rootfs: rootfs(config, vm, keep.value),
         keep,
+        shares: shares(facts.os, vm)?,
+        workdir: vm.workdir.clone(),
         root_size: config.root_size.value,
         home_size: config.home_size.value,
         jail_may_widen: config.jail.value == JailChoice::Auto
@@ -128,6 +137,14 @@ pub fn plan(facts: &HostFacts, config: &Config, guest: Arch, vm: &WantedVm) -> R
         initrd: config.initrd.value.clone(),
         qemu: config.qemu.value.clone(),
     })
+}
+
+/// Only Linux has a server for them.
+fn shares(os: Os, vm: &WantedVm) -> Result<Vec<SharedFolder>, PlanError> {
+    match vm.shares.first() {
+        Some(share) if os != Os::Linux => Err(PlanError::Share { folder: share.folder.clone(), os }),
+        _ => Ok(vm.shares.clone()),
+    }
 }
 
 /// A system stays with the image that it was made from.

@@ -4,6 +4,7 @@
 
 pub mod request;
 
+use request::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,6 +39,12 @@ pub const HOST_KEY: &str = "ghostly.host-key";
 pub const AUTHORIZED_USER: &str = "ghostly.authorized-user";
 pub const AUTHORIZED_ROOT: &str = "ghostly.authorized-root";
 pub const CREDENTIALS: [&str; 3] = [HOST_KEY, AUTHORIZED_USER, AUTHORIZED_ROOT];
+
+/// The system credential with the [`GuestShares`] of a VM that boots, if there are any. It is no secret.
+pub const SHARES: &str = "ghostly.shares";
+
+/// The user and group id of the terminal's user in the guest.
+pub const TERMINAL_USER: u32 = 1000;
 
 /// The kernel parameter of a guest without a screen.
 pub const HEADLESS: &str = "virtualghost.headless";
@@ -111,6 +118,7 @@ pub struct GuestIdentity {
     pub safe: bool,
     /// The home disk is attached.
     pub home: bool,
+    pub shares: Option<GuestShares>,
     /// The texts of systemd's credentials, by name.
     pub credentials: BTreeMap<String, String>,
 }
@@ -124,6 +132,21 @@ impl fmt::Debug for GuestIdentity {
             .field("home", &self.home)
             .finish_non_exhaustive()
     }
+}
+
+/// Folders of the host that the guest mounts, and where its terminal opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestShares {
+    pub shares: Vec<GuestShare>,
+    pub workdir: Option<Bytes>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestShare {
+    /// Of the virtio-fs device.
+    pub tag: String,
+    pub place: Bytes,
+    pub is_read_only: bool,
 }
 
 /// A message as a line.
@@ -158,6 +181,7 @@ mod tests {
             entropy: "00ff".to_owned(),
             safe: false,
             home: false,
+            shares: None,
             credentials: [("key".to_owned(), "-----\nsecret\n".to_owned())].into(),
         };
         let text = line(&identity);
@@ -169,7 +193,7 @@ mod tests {
 
     #[test]
     fn an_identity_without_all_of_it_is_none() {
-        let whole = r#"{"host_name":"a","timezone":"UTC","clock":1,"entropy":"00","safe":false,"home":false,"credentials":{"a":"b"}}"#;
+        let whole = r#"{"host_name":"a","timezone":"UTC","clock":1,"entropy":"00","safe":false,"home":false,"shares":null,"credentials":{"a":"b"}}"#;
         assert!(serde_json::from_str::<GuestIdentity>(whole).is_ok());
         assert!(serde_json::from_str::<GuestIdentity>(&whole.replace("\"clock\":1,", "")).is_err());
         assert!(serde_json::from_str::<GuestIdentity>("").is_err());

@@ -44,10 +44,14 @@ pub struct Channels {
     /// The inherited pipe that the bundle's window library (assets/qemu/window.c) waits on: while the launcher has its other
     /// end open, keys that are pressed in the window are kept.
     pub keyboard: Option<i32>,
+    /// The numbers of the inherited sockets to the servers of shared folders, from this one on (Unix).
+    pub shares: Option<i32>,
 }
 
-/// The guest's credentials have the numbers from this one on.
+/// The guest's credentials have the numbers from this one on, then the keyboard, then the shares.
 const FIRST_KEY: i32 = 6;
+const KEYBOARD: i32 = FIRST_KEY + CREDENTIALS.len() as i32;
+const FIRST_SHARE: i32 = KEYBOARD + 1;
 
 /// The channels of a launch. `unique` is a random number of this launch: no other user can guess the pipes' names, and the
 /// chance that another launcher, in whatever container, has the same context id is one in 2^31.
@@ -57,7 +61,8 @@ pub fn channels(spec: &VmSpec, unique: u64) -> Channels {
         Os::Linux | Os::MacOs => {
             let [console, control] = [3, 4].map(Channel::Descriptor);
             let (network, keys) = (Some(5), KeySource::Descriptors(FIRST_KEY));
-            Channels { console, control, network, agent, keys, keyboard: keyboard(spec) }
+            let shares = (!spec.shares.is_empty()).then_some(FIRST_SHARE);
+            Channels { console, control, network, agent, keys, keyboard: keyboard(spec), shares }
         }
         Os::Windows => {
             let pipe = |what| Channel::Pipe(format!("virtualghost-{unique:016x}-{what}"));
@@ -69,6 +74,7 @@ pub fn channels(spec: &VmSpec, unique: u64) -> Channels {
                 agent,
                 keys: KeySource::Files,
                 keyboard: keyboard(spec),
+                shares: None,
             }
         }
     }
@@ -77,7 +83,7 @@ pub fn channels(spec: &VmSpec, unique: u64) -> Channels {
 /// The bundle has the library on Linux only, and an own image may never report that it is ready.
 pub(super) fn keyboard(spec: &VmSpec) -> Option<i32> {
     let waits = spec.os == Os::Linux && spec.window.value != Window::None && spec.rootfs == Source::Embedded;
-    waits.then_some(FIRST_KEY + CREDENTIALS.len() as i32)
+    waits.then_some(KEYBOARD)
 }
 
 /// Context ids have 32 bits; 0 to 2 are reserved (vsock(7)), and other programs use small ones.

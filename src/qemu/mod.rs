@@ -13,11 +13,13 @@ mod machine;
 mod paths;
 pub mod qcow2;
 pub mod qmp;
+mod shares;
 mod switch;
 
 pub use channels::{Agent, Channel, Channels, KeySource, channels};
 pub use environment::environment;
 pub use paths::{Bundle, Paths, Program, RootDisk};
+pub use shares::{guests as guest_shares, plugged as plugged_shares};
 pub use switch::Switch;
 
 use crate::model::{Accelerator, Net, Os, Start, VmSpec};
@@ -29,6 +31,7 @@ use std::path::PathBuf;
 pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> {
     let parts = [
         core(spec, paths, channels),
+        shares::memory(spec),
         control_port(),
         disks::root(paths),
         disks::home(spec, paths),
@@ -38,7 +41,10 @@ pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> 
         network(spec, channels),
         agent(channels.agent),
         credentials(spec, paths, channels.keys),
+        shares::credential(spec),
         entropy_and_memory(),
+        shares::port(spec),
+        shares::devices(spec, channels),
         restore(paths),
         sandbox(spec),
     ];
@@ -69,6 +75,7 @@ pub fn machine_identity(spec: &VmSpec) -> String {
         display::gpu(spec),
         card(spec),
         entropy_and_memory(),
+        shares::port(spec),
     ];
     let words: Vec<_> = parts.into_iter().flatten().flat_map(Switch::arguments).collect();
     // The size of the root disk is in its file.

@@ -109,11 +109,13 @@ pub enum Step {
     AttachHome,
     /// Sets the size that the guest sees.
     SizeHome,
+    /// Plugs in the device of a shared folder.
+    PlugShare,
     Resume,
 }
 
 impl Step {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::SetCapabilities,
         Self::Pause,
         Self::Save,
@@ -122,6 +124,7 @@ impl Step {
         Self::OpenHome,
         Self::AttachHome,
         Self::SizeHome,
+        Self::PlugShare,
         Self::Resume,
     ];
 
@@ -136,6 +139,7 @@ impl Step {
             Self::OpenHome => "blockdev-add",
             Self::AttachHome => "blockdev-reopen",
             Self::SizeHome => "block_resize",
+            Self::PlugShare => "device_add",
             Self::Resume => "cont",
         }
     }

@@ -3,7 +3,7 @@ mod devices;
 use super::*;
 use crate::host::pci::{Node, UsbDevice};
 use crate::host::{Availability, HostFacts};
-use crate::model::{Arch, Feature};
+use crate::model::{Arch, Feature, GuestPath, ShareAccess, SharedFolder};
 use crate::testing::{host, spec};
 use std::ffi::OsStr;
 
@@ -38,6 +38,7 @@ fn channels(os: Os) -> Channels {
             agent: Agent::Loopback,
             keys: KeySource::Files,
             keyboard: None,
+            shares: None,
         },
         _ => Channels {
             console: Channel::Descriptor(3),
@@ -46,6 +47,7 @@ fn channels(os: Os) -> Channels {
             agent: Agent::Socket,
             keys: KeySource::Descriptors(6),
             keyboard: Some(9),
+            shares: Some(10),
         },
     }
 }
@@ -86,6 +88,48 @@ fn linux_argv_for_each_accelerator_and_gpu_mode() {
     iommufd.pci.functions.iter_mut().for_each(|function| function.cdev = Some(Node::Usable));
     let all = "gpu = \"auto\"\ngpu_rom = \"/roms/a,b.rom\"\ngpu_x_vga = true\ninput = [\"/dev/input/by-id/k\", \"/dev/input/by-id/m\"]";
     snapshot!("linux-kvm-passthrough-iommufd", iommufd, all);
+}
+
+/// A plan with two folders, one of them to be read alone and elsewhere in the guest.
+fn sharing(facts: &HostFacts, config: &str) -> VmSpec {
+    let share = |folder: &str, access, place: &str| SharedFolder {
+        folder: folder.into(),
+        access,
+        place: GuestPath::new(place.as_ref()).unwrap(),
+    };
+    VmSpec {
+        shares: vec![
+            share("/home/a/src", ShareAccess::Write, "/home/a/src"),
+            share("/data", ShareAccess::Read, "/mnt/a,b"),
+        ],
+        workdir: Some(GuestPath::new("/home/a/src".as_ref()).unwrap()),
+        ..spec(facts, config).unwrap()
+    }
+}
+
+#[test]
+fn a_shared_folder_is_a_device_whose_server_has_the_guests_memory() {
+    let argv = |config: &str, root: RootDisk| {
+        let (paths, spec) = (Paths { root, ..paths() }, sharing(&host(Os::Linux), config));
+        let usual = arguments(&host(Os::Linux), config);
+        let argv = argv(&spec, &paths, &channels(Os::Linux));
+        let new =
+            argv.into_iter().map(|word| word.into_string().unwrap()).filter(|word| !usual.contains(word));
+        new.collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!("linux-shares-boot", argv("", paths().root));
+    let saved = RootDisk::Saved("/checkpoint/disk".into());
+    insta::assert_snapshot!("linux-shares-instant", argv("gl = \"off\"", saved));
+}
+
+#[test]
+fn folders_of_a_vm_that_resumes_are_plugged_in_and_no_part_of_the_checkpoint() {
+    let (without, with) = (spec(&no_gl(Os::Linux), "").unwrap(), sharing(&no_gl(Os::Linux), ""));
+    assert_eq!(machine_identity(&without), machine_identity(&with));
+    let functions: Vec<_> =
+        plugged_shares(&with).iter().map(|device| device["addr"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(functions, ["0.1", "0.0"], "the guest is told of all of them by the first");
+    assert!(plugged_shares(&sharing(&host(Os::Linux), "")).is_empty(), "a VM that boots has the devices");
 }
 
 #[test]

@@ -55,6 +55,7 @@ use crate::model::{Feature, Scope};
 use crate::net::CardEnd;
 use crate::qemu::Channels;
 use crate::qemu::qmp::{Command, Step};
+use crate::share::DeviceEnd;
 use crate::sys::process::Exit;
 use crate::sys::signals::WakerGuard;
 use crate::sys::{FileLock, StopHandle};
@@ -91,6 +92,8 @@ pub struct Launch {
     pub channels: Channels,
     /// The end of the cable that QEMU's network card gets, if it has a peer (Unix).
     pub card: Option<Arc<CardEnd>>,
+    /// The connections to the servers of shared folders, in the order of the descriptors in `channels`.
+    pub shares: Vec<Arc<DeviceEnd>>,
     /// The guest's credentials, for the descriptors in `channels`.
     pub keys: Vec<String>,
     /// The files to which the guest's console and QEMU's standard error are appended, up to 16 MiB each.

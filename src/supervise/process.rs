@@ -36,8 +36,7 @@ impl Child {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let links =
-            os::Links::new(&launch.channels, &launch.keys, launch.card.as_deref()).with_context(cannot)?;
+        let links = os::Links::new(launch).with_context(cannot)?;
         os::Links::prepare(&mut command);
         let _until_spawned = launch.lock.as_deref().map(|lock| process::share(lock.file(), &mut command));
         process::ignore_stop_signals(&mut command);

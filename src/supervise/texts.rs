@@ -138,9 +138,10 @@ fn notices_and_ends_at_a_checkpoint() {
         entropy: "00".into(),
         safe: false,
         home: false,
+        shares: None,
         credentials: Default::default(),
     };
-    let resume = Resume { identity, home: None };
+    let resume = Resume { identity, home: None, shares: Vec::new() };
     let refused = |step| qmp(Message::Refused(step, "no room".into()));
     let saving = |resume| {
         let play = Play::new(&[], Some(CheckpointPlan { source: boot(), resume }));

@@ -15,6 +15,14 @@ pub struct Dirs {
     pub(super) data: PathBuf,
 }
 
+/// The user's home folders: that of the environment, and the user database's if it is another.
+pub fn homes() -> Vec<PathBuf> {
+    let set = directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned());
+    let mut homes: Vec<_> = set.into_iter().chain(home_of_ssh()).collect();
+    homes.dedup();
+    homes
+}
+
 impl Dirs {
     /// # Errors
     /// The user has no home folder; or this is root with the folders of another user, who could not change afterwards what
@@ -46,6 +54,11 @@ impl Dirs {
     pub fn below(folder: &std::path::Path) -> Self {
         let of = |name: &str| folder.join(name);
         Self { cache: of("cache"), config: of("config"), state: of("state"), data: of("data") }
+    }
+
+    /// Every folder that this program keeps something in.
+    pub fn all(&self) -> Vec<PathBuf> {
+        [&self.cache, &self.config, &self.state, &self.data].map(PathBuf::clone).into()
     }
 
     /// Unpacked artifacts and overlays, which can be made again.

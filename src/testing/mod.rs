@@ -103,7 +103,13 @@ pub fn config(text: &str) -> Config {
 
 /// A VM that has not run before.
 pub fn vm(name: &str) -> WantedVm {
-    WantedVm { name: name.parse().unwrap(), is_ephemeral: false, system: None }
+    WantedVm {
+        name: name.parse().unwrap(),
+        is_ephemeral: false,
+        system: None,
+        shares: Vec::new(),
+        workdir: None,
+    }
 }
 
 pub fn spec(facts: &HostFacts, text: &str) -> Result<VmSpec, PlanError> {

@@ -77,7 +77,13 @@ fn strict(folder: &Path) -> JailPolicy {
         vsock: Availability::unavailable("under test"),
         ..host::probe()
     };
-    let vm = WantedVm { name: "own".parse().unwrap(), is_ephemeral: false, system: None };
+    let vm = WantedVm {
+        name: "own".parse().unwrap(),
+        is_ephemeral: false,
+        system: None,
+        shares: Vec::new(),
+        workdir: None,
+    };
     let layer = Layer::file("jail = \"strict\"", Path::new("/config.toml"), &vm.name).unwrap();
     let config = Config::merge([layer]);
     let spec = plan(&facts, &config, facts.arch.unwrap_or(Arch::X86_64), &vm).unwrap();

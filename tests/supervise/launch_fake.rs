@@ -17,6 +17,7 @@ fn main() -> anyhow::Result<()> {
     let (channels, named) = os::channels();
     let launch = Launch {
         card: None,
+        shares: Vec::new(),
         program,
         args: named.into_iter().chain(words).collect::<Vec<OsString>>(),
         environment: std::env::vars_os().collect(),

@@ -47,6 +47,7 @@ impl Scene {
         let (channels, words) = os::channels();
         let launch = Launch {
             card: None,
+            shares: Vec::new(),
             program: example("fake-qemu"),
             args: words.into_iter().chain(steps.into_iter().map(Into::into)).collect(),
             environment: Vec::new(),

@@ -14,6 +14,7 @@ pub mod ready;
 mod screen;
 mod terminal;
 
+use super::shares;
 use super::status::{self, RUNTIME};
 use crate::protocol::{CHECKPOINT, SAFE};
 use keep::keep;
@@ -117,6 +118,9 @@ fn terminal_command() -> io::Result<Command> {
     } else if let Some(missing) = missing_shell(&words[0]) {
         tell(&format!("{}; bash runs instead", missing.text()))?;
         command.env("VIRTUALGHOST_SHELL", "/bin/bash");
+    }
+    if let Some(workdir) = shares::workdir().filter(|_| !at_checkpoint) {
+        command.current_dir(workdir);
     }
     Ok(command)
 }

@@ -5,15 +5,18 @@ use crate::checkpoint::StartMode;
 use crate::cli::args::CheckpointArgs;
 use crate::cli::output::print;
 use crate::error::{Error, Kind, Result};
-use crate::launch::{self, Purpose};
+use crate::launch::{self, Purpose, Request};
 use crate::payload::Blobs;
 use crate::sys::files;
 use crate::{doctor, instance};
 use std::process::ExitCode;
 
 pub fn run(args: &CheckpointArgs, blobs: &'static Blobs) -> Result<ExitCode> {
-    let name = instance::ephemeral_name();
-    let mut plan = launch_plan(args.vm.layer(), name, args.ephemeral, Purpose::Checkpoint, blobs)?;
+    let request = Request {
+        ephemeral: args.ephemeral,
+        ..Request::new(instance::ephemeral_name(), Purpose::Checkpoint)
+    };
+    let mut plan = launch_plan(args.vm.layer(), request, blobs)?;
     match plan.start_mode() {
         StartMode::Boot { .. } | StartMode::Kept { .. } => {
             let hint = "to force instant starts: `virtualghost checkpoint --start instant`, and `start = \"instant\"` in the configuration";

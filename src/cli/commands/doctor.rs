@@ -34,14 +34,8 @@ pub fn run(json: bool, forget: bool, blobs: &'static Blobs) -> Result<ExitCode> 
         return print("forgot earlier failures; the next start tries everything again");
     }
     let planned = embedded.map_err(Error::from).and_then(|embedded| {
-        let request = Request {
-            config: settings,
-            name: VmName::default(),
-            ephemeral: false,
-            purpose: Purpose::Session,
-            embedded,
-        };
-        LaunchPlan::new(Dirs::find()?, facts.clone(), known_failures.clone(), request)
+        let request = Request::new(VmName::default(), Purpose::Session);
+        LaunchPlan::new(Dirs::find()?, facts.clone(), known_failures.clone(), settings, embedded, request)
     });
     let report = doctor::examine(&DoctorInput {
         facts: &facts,

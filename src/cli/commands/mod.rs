@@ -29,29 +29,23 @@ use crate::config::{Config, GpuChoice, Layer};
 use crate::error::Result;
 use crate::host::{self, HostFacts};
 use crate::instance::{self, RunningVm};
-use crate::launch::{KnownFailures, LaunchPlan, Purpose, Request};
+use crate::launch::{KnownFailures, LaunchPlan, Request};
 use crate::model::units::VmName;
 use crate::payload::{Blobs, Payload, artifacts};
 use crate::remote;
 use crate::sys::Dirs;
 
 /// Plans the VM of the flags and the configuration. Starts nothing.
-fn launch_plan(
-    flags: Layer,
-    name: VmName,
-    ephemeral: bool,
-    purpose: Purpose,
-    blobs: &'static Blobs,
-) -> Result<LaunchPlan> {
+fn launch_plan(flags: Layer, request: Request, blobs: &'static Blobs) -> Result<LaunchPlan> {
     let dirs = Dirs::find()?;
-    let config = merged_config(&dirs, &name, flags)?;
+    let config = merged_config(&dirs, &request.name, flags)?;
     let mut facts = host::probe();
     if config.gpu.value != GpuChoice::None {
         facts = facts.with_pci();
     }
     let embedded = Payload::embedded(blobs)?;
     let known_failures = known_failures(&dirs, &facts, &config, embedded.as_ref());
-    LaunchPlan::new(dirs, facts, known_failures, Request { config, name, ephemeral, purpose, embedded })
+    LaunchPlan::new(dirs, facts, known_failures, config, embedded, request)
 }
 
 /// Features that failed earlier with the same QEMU.

@@ -20,13 +20,13 @@ pub fn run(as_json: bool) -> Result<ExitCode> {
     if found.is_empty() {
         return print("no VM is running");
     }
-    let head = ["NAME", "STATE", "PID", "ACCEL", "GPU", "CHANNEL", "SINCE", "READY AFTER"];
+    let head = ["NAME", "STATE", "PID", "ACCEL", "GPU", "CHANNEL", "SINCE", "READY AFTER", "SHARES"];
     print_table(head, found.iter().map(row))
 }
 
-fn row(vm: &RunningVm) -> [String; 8] {
+fn row(vm: &RunningVm) -> [String; 9] {
     let Some(state) = &vm.state else {
-        return [vm.name.as_str(), "booting", "", "", "", "", "", ""].map(str::to_owned);
+        return [vm.name.as_str(), "booting", "", "", "", "", "", "", ""].map(str::to_owned);
     };
     [
         state.name.clone(),
@@ -37,5 +37,6 @@ fn row(vm: &RunningVm) -> [String; 8] {
         state.channel.map(|address| address.to_string()).unwrap_or_default(),
         state.since.clone(),
         state.ready_after.map(|seconds| format!("{seconds:.1} s")).unwrap_or_default(),
+        state.shares.join(", "),
     ]
 }

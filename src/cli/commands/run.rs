@@ -5,7 +5,8 @@ use crate::cli::args::{ProgramArgs, RunArgs};
 use crate::cli::output::print;
 use crate::config::{DisplayChoice, Setting};
 use crate::error::Result;
-use crate::launch::{self, LaunchPlan, Purpose};
+use crate::launch::{self, LaunchPlan, Purpose, Request};
+use crate::model::Shares;
 use crate::model::units::VmName;
 use crate::payload::Blobs;
 use crate::sys::files;
@@ -32,7 +33,16 @@ pub fn run(
         layer.display = Some(Setting::flag("display", DisplayChoice::None));
     }
     layer.keep = args.keep.map(|keep| Setting::flag("keep", keep));
-    let mut plan = launch_plan(layer, name, args.ephemeral, Purpose::Session, blobs)?;
+    if !args.share.is_empty() {
+        layer.shares = Some(Setting::flag("share", Shares(args.share.clone())));
+    }
+    let request = Request {
+        ephemeral: args.ephemeral,
+        folder: args.folder.clone(),
+        share_anyway: args.share_anyway,
+        ..Request::new(name, Purpose::Session)
+    };
+    let mut plan = launch_plan(layer, request, blobs)?;
     plan.planner.safe = args.safe;
     plan.spec.safe = args.safe;
     if args.dry_run {
@@ -41,7 +51,9 @@ pub fn run(
     files::restrict_umask();
     // A script on standard input is for the user's shell in the VM.
     if !command.is_empty() || (plan.spec.headless && !args.detach && files::is_stdin_for_a_shell()) {
-        let program = program.program(command)?;
+        let mut program = program.program(command)?;
+        let workdir = plan.spec.workdir.as_ref().map(|place| place.as_os_str().to_owned());
+        program.folder = program.folder.or(workdir);
         remote::check_client()?;
         return launch::launch_for(program, &mut plan)
             .map_err(|error| error.with_notes(doctor::after_failure(&plan)));

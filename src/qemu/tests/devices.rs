@@ -27,7 +27,8 @@ fn named(argv: &[String]) -> BTreeSet<String> {
         match pair[0].as_str() {
             switch @ ("-machine" | "-accel" | "-sandbox" | "-device" | "-object" | "-netdev" | "-chardev"
             | "-display") => {
-                named.insert(format!("{} {first}", &switch[1..]));
+                // What is set of one that another switch names is no kind.
+                named.extend((!first.contains('=')).then(|| format!("{} {first}", &switch[1..])));
             }
             "-drive" => {
                 named.extend(value("format=").map(|format| format!("block {format}")));
@@ -69,11 +70,11 @@ fn all(arch: Arch) -> Vec<Vec<String>> {
         [RootDisk::Enlarged("/o".into()), RootDisk::ToSave("/o".into()), RootDisk::Saved("/o".into())];
     let mut all = Vec::new();
     for (facts, config) in &cases {
-        let spec = spec(facts, config).unwrap();
+        let (spec, shared) = (spec(facts, config).unwrap(), sharing(facts, config));
         for agent in agents {
-            for root in &roots {
+            for (spec, root) in roots.iter().flat_map(|root| [(&spec, root), (&shared, root)]) {
                 let paths = Paths { root: root.clone(), ..paths() };
-                let argv = argv(&spec, &paths, &Channels { agent, ..channels(Os::Linux) });
+                let argv = argv(spec, &paths, &Channels { agent, ..channels(Os::Linux) });
                 all.push(argv.into_iter().map(|word| word.into_string().unwrap()).collect());
             }
         }

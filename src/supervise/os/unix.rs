@@ -1,7 +1,7 @@
 //! Unix: the channels are socket pairs, one end of which QEMU inherits.
 
-use crate::net::CardEnd;
-use crate::qemu::{Channel, Channels, KeySource};
+use crate::qemu::{Channel, KeySource};
+use crate::supervise::Launch;
 use crate::sys::descriptors::Assigned;
 use crate::sys::process;
 use nix::libc;
@@ -33,18 +33,21 @@ pub struct Ends {
 }
 
 impl Links {
-    /// `card`: the end of the cable that QEMU's network card gets.
-    pub fn new(channels: &Channels, keys: &[String], card: Option<&CardEnd>) -> io::Result<Self> {
+    pub fn new(launch: &Launch) -> io::Result<Self> {
+        let channels = &launch.channels;
         let KeySource::Descriptors(first) = channels.keys else {
             return Err(io::Error::other("keys in files are for Windows"));
         };
         let mut qemus = Assigned::default();
         let console = link(&mut qemus, &channels.console)?;
         let control = link(&mut qemus, &channels.control)?;
-        if let (Some(card), Some(number)) = (card, channels.network) {
+        if let (Some(card), Some(number)) = (&launch.card, channels.network) {
             qemus.add(card, number)?;
         }
-        for (number, text) in (first..).zip(keys) {
+        for (number, share) in channels.shares.into_iter().flat_map(|first| first..).zip(&launch.shares) {
+            qemus.add(share, number)?;
+        }
+        for (number, text) in (first..).zip(&launch.keys) {
             qemus.add(key(text)?, number)?;
         }
         let keyboard = channels.keyboard.map(|number| {

@@ -1,7 +1,7 @@
 //! Windows: the channels are named pipes that QEMU makes.
 
-use crate::net::CardEnd;
-use crate::qemu::{Channel, Channels};
+use crate::qemu::Channel;
+use crate::supervise::Launch;
 use std::fs::File;
 use std::io::{self, ErrorKind, PipeWriter, Read, Write};
 use std::os::windows::io::{AsHandle, AsRawHandle, OwnedHandle};
@@ -19,8 +19,9 @@ pub struct Links {
 }
 
 impl Links {
-    /// The keys are in files, and QEMU has a network of its own.
-    pub fn new(channels: &Channels, _: &[String], _: Option<&CardEnd>) -> io::Result<Self> {
+    /// The keys are in files, QEMU has a network of its own, and no folder is shared.
+    pub fn new(launch: &Launch) -> io::Result<Self> {
+        let channels = &launch.channels;
         Ok(Self { console: path(&channels.console)?, control: path(&channels.control)? })
     }
 

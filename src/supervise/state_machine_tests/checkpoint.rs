@@ -11,9 +11,14 @@ fn resume() -> Resume {
         entropy: "00".into(),
         safe: false,
         home: true,
+        shares: None,
         credentials: Default::default(),
     };
-    Resume { identity, home: Some(HomeDisk { path: "/homes/a.img".into(), bytes: 4096 }) }
+    Resume {
+        identity,
+        home: Some(HomeDisk { path: "/homes/a.img".into(), bytes: 4096 }),
+        shares: vec![serde_json::json!({ "driver": "a" })],
+    }
 }
 
 fn steps(play: &mut Play, mut actions: Vec<Action>, failing: Option<Step>) -> (Vec<Step>, Vec<Action>) {
@@ -38,7 +43,7 @@ fn steps(play: &mut Play, mut actions: Vec<Action>, failing: Option<Step>) -> (V
 }
 
 const SAVES: [Step; 4] = [Step::Pause, Step::SnapshotRootDisk, Step::SetCapabilities, Step::Save];
-const RESUMES: [Step; 4] = [Step::OpenHome, Step::AttachHome, Step::Resume, Step::SizeHome];
+const RESUMES: [Step; 5] = [Step::PlugShare, Step::OpenHome, Step::AttachHome, Step::Resume, Step::SizeHome];
 
 fn at_checkpoint(resume: Option<Resume>) -> (Play, Vec<Action>) {
     let source = CheckpointSource::Boot { memory: "/c/memory".into(), overlay: "/o/root".into() };

@@ -22,6 +22,7 @@ pub fn channels() -> (Channels, Vec<OsString>) {
             agent: Agent::Loopback,
             keys: KeySource::Descriptors(5),
             keyboard: None,
+            shares: None,
         },
         Vec::new(),
     )

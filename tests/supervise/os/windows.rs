@@ -37,6 +37,7 @@ pub fn channels() -> (Channels, Vec<OsString>) {
             agent: Agent::Loopback,
             keys: KeySource::Files,
             keyboard: None,
+            shares: None,
         },
         words.into(),
     )

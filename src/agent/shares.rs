@@ -1,0 +1,108 @@
+//! Folders of the host: mounts each at its place (virtio-fs), and notes where the terminal opens.
+//!
+//! A folder that can't be mounted is reported to the user, and the session goes on without it.
+
+use super::status;
+use crate::protocol::{GuestShare, GuestShares, SHARES, TERMINAL_USER};
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// The argument that makes this program mount what the credential lists.
+pub const COMMAND: &str = "shares";
+
+/// Where systemd puts the credentials of the machine (systemd.exec(5)).
+const CREDENTIALS: &str = "/run/credentials/@system";
+/// A link to the folder that the terminal opens in.
+const WORKDIR: &str = "/run/virtualghost/workdir";
+/// A device that was plugged in is there after some hundredths of a second.
+const DEVICE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(10);
+
+/// # Errors
+/// The credential is no list, or the host can't be reached.
+pub fn of_credential() -> io::Result<()> {
+    let text = fs::read_to_string(Path::new(CREDENTIALS).join(SHARES))?;
+    set(&serde_json::from_str(&text)?)
+}
+
+/// # Errors
+/// The host can't be reached.
+pub fn set(shares: &GuestShares) -> io::Result<()> {
+    let mut missing = Vec::new();
+    for share in &shares.shares {
+        let place = path(&share.place.0);
+        if let Err(e) = attach(share, &place) {
+            missing.push(format!("{} is not in the VM: {e}", place.display()));
+        }
+    }
+    if let Some(workdir) =
+        shares.workdir.as_ref().map(|workdir| path(&workdir.0)).filter(|path| path.is_dir())
+    {
+        fs::create_dir_all("/run/virtualghost")?;
+        std::os::unix::fs::symlink(workdir, WORKDIR)?;
+    }
+    missing.into_iter().try_for_each(|message| status::report(["notice".to_owned(), message].into_iter()))
+}
+
+/// Where the terminal opens, if not in the home.
+pub fn workdir() -> Option<PathBuf> {
+    fs::read_link(WORKDIR).ok()
+}
+
+fn path(bytes: &[u8]) -> PathBuf {
+    OsStr::from_bytes(bytes).into()
+}
+
+/// No devices and no setuid programs: the host's folder is not this machine's software.
+fn attach(share: &GuestShare, place: &Path) -> io::Result<()> {
+    make_folder(place)?;
+    let mut flags = MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
+    flags.set(MsFlags::MS_RDONLY, share.is_read_only);
+    let until = Instant::now() + DEVICE;
+    loop {
+        match mount(Some(share.tag.as_str()), place, Some("virtiofs"), flags, None::<&str>) {
+            Ok(()) => return Ok(()),
+            // There is no such device yet.
+            Err(Errno::EINVAL) if Instant::now() < until => sleep(LOOK),
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// What is made belongs to whom the folder above belongs to, so that nothing in the user's home is root's.
+fn make_folder(place: &Path) -> io::Result<()> {
+    if place.is_dir() {
+        return Ok(());
+    }
+    let Some(above) = place.parent() else { return Ok(()) };
+    make_folder(above)?;
+    DirBuilder::new().mode(0o755).create(place)?;
+    let owner = fs::metadata(above)?.uid();
+    if owner == TERMINAL_USER { chown(place, Some(owner), Some(owner)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_made_on_the_way_and_a_file_is_no_folder() {
+        let machine = tempfile::tempdir().unwrap();
+        let place = machine.path().join("home/anna/src");
+        make_folder(&place).unwrap();
+        assert!(place.is_dir());
+        make_folder(&place).unwrap();
+        fs::write(place.join("file"), "x").unwrap();
+        assert!(make_folder(&place.join("file")).is_err());
+        assert!(make_folder(&place.join("file/x")).is_err());
+        assert_eq!(fs::read(place.join("file")).unwrap(), b"x");
+    }
+}

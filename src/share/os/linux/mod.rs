@@ -1,0 +1,146 @@
+//! Linux: the launcher's side of the servers.
+
+mod confine;
+mod server;
+
+pub use server::role;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{ShareAccess, SharedFolder};
+use crate::sys::descriptors::Assigned;
+use crate::sys::{process, sockets};
+use anyhow::Context;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::Arc;
+
+/// What a server inherits, under this number.
+const LISTENER: RawFd = 3;
+/// A longer message is no sentence.
+const MESSAGE_BYTES: u64 = 1000;
+
+/// The end of the connection to a server that QEMU gets.
+#[derive(Debug)]
+pub struct DeviceEnd(UnixStream);
+
+impl AsFd for DeviceEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The servers of one VM's folders. They end when this is dropped.
+pub struct Servers(Vec<Server>);
+
+struct Server {
+    share: SharedFolder,
+    child: Child,
+    stderr: ChildStderr,
+    device: Arc<DeviceEnd>,
+    has_ended: bool,
+}
+
+impl Servers {
+    /// Must be called on the thread that supervises QEMU: a server dies with it. `socket`: a path in a private folder, for a
+    /// socket that is there while this runs.
+    ///
+    /// # Errors
+    /// A server can't be started.
+    pub fn start(shares: &[SharedFolder], socket: &Path) -> Result<Self> {
+        let start = |share: &SharedFolder| {
+            let folder = share.folder.display();
+            Server::start(share, socket)
+                .with_context(|| format!("can't share {folder}"))
+                .map_err(|e| Error::caused(Kind::Failed, e, "start without it, or share another folder"))
+        };
+        shares.iter().map(start).collect::<Result<_>>().map(Self)
+    }
+
+    /// What QEMU gets, in the order of the folders.
+    pub fn devices(&self) -> Vec<Arc<DeviceEnd>> {
+        self.0.iter().map(|server| server.device.clone()).collect()
+    }
+
+    /// Sentences about servers that have ended while the VM runs.
+    pub fn look(&mut self) -> Vec<String> {
+        self.0.iter_mut().filter_map(Server::look).collect()
+    }
+}
+
+impl Server {
+    fn start(share: &SharedFolder, socket: &Path) -> anyhow::Result<Self> {
+        let listener = sockets::listen(socket)?;
+        let device = sockets::connect(socket);
+        fs::remove_file(socket)?;
+        let mut child = spawn(share, &listener)?;
+        let stderr = child.stderr.take().expect("it is piped");
+        let mut server = Self {
+            share: share.clone(),
+            child,
+            stderr,
+            device: Arc::new(DeviceEnd(device?)),
+            has_ended: false,
+        };
+        // Its first line says that it is confined.
+        let mut stdout = server.child.stdout.take().expect("it is piped");
+        let mut word = Vec::new();
+        stdout.read_to_end(&mut word)?;
+        anyhow::ensure!(word == server::READY, "{}", server.last_words());
+        Ok(server)
+    }
+
+    fn look(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok()??;
+        // QEMU has hung up, if it has succeeded.
+        if std::mem::replace(&mut self.has_ended, true) || status.success() {
+            return None;
+        }
+        let (place, cause) = (self.share.place.clone(), self.last_words());
+        Some(format!("the VM can't reach {place} any more: its server ended ({cause}); start the VM again"))
+    }
+
+    fn last_words(&mut self) -> String {
+        let _ = self.child.kill();
+        let status = self.child.wait();
+        let mut text = Vec::new();
+        let _ = (&mut self.stderr).take(MESSAGE_BYTES).read_to_end(&mut text);
+        match String::from_utf8_lossy(&text).trim() {
+            "" => status.map_or_else(|e| e.to_string(), |status| process::exit(status).to_string()),
+            text => text.replace(char::is_control, " "),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(share: &SharedFolder, listener: &UnixListener) -> anyhow::Result<Child> {
+    let mut command = Command::new(process::this_program()?);
+    command.arg("share-server").env_clear().current_dir(&share.folder);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if share.access == ShareAccess::Read {
+        command.arg("--read-only");
+    }
+    process::leave_terminal(&mut command);
+    process::ignore_stop_signals(&mut command);
+    process::die_with_launcher(&mut command)?;
+    let mut assigned = Assigned::default();
+    assigned.add(listener, LISTENER)?;
+    assigned.hand_to(&mut command);
+    Ok(command.spawn()?)
+}
+
+/// Reports to the launcher that the server is ready, by the last that it writes there.
+fn say_ready() -> std::io::Result<()> {
+    // SAFETY: nothing else in this process uses its standard output.
+    let mut stdout = unsafe { <fs::File as std::os::fd::FromRawFd>::from_raw_fd(1) };
+    stdout.write_all(server::READY)
+}
