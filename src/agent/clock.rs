@@ -95,7 +95,11 @@ impl Clock {
     /// # Errors
     /// The clock can't be set.
     pub fn on(&mut self, message: HostMessage) -> io::Result<Option<GuestEvent>> {
-        let HostMessage::Time { token, nanoseconds } = message else { return Ok(Some(self.check())) };
+        let (token, nanoseconds) = match message {
+            HostMessage::Time { token, nanoseconds } => (token, nanoseconds),
+            HostMessage::CheckClock => return Ok(Some(self.check())),
+            HostMessage::ShareLost { .. } => return Ok(None),
+        };
         let Some(question) = self.question.take_if(|_| token == self.token) else { return Ok(None) };
         let took = question.asked.elapsed();
         if took > QUICK {

@@ -9,8 +9,9 @@
 
 use super::clock::Clock;
 use super::ports::Ports;
+use super::shares;
 use super::status;
-use crate::protocol::{GuestEvent, line};
+use crate::protocol::{GuestEvent, HostMessage, line};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -58,6 +59,9 @@ pub fn control() -> io::Result<()> {
         let [messages, set, reports] = waiting.map(|fd| fd.any().unwrap_or_default());
         if messages {
             for message in port.read()? {
+                if let HostMessage::ShareLost { number } = message {
+                    shares::give_up(number);
+                }
                 clock.on(message)?.map_or(Ok(()), |event| port.send(&event))?;
             }
         }
@@ -144,7 +148,6 @@ fn forward_to(socket: &Path, line: &str) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::HostMessage;
 
     #[test]
     fn a_report_is_forwarded_whole_or_not_at_all() {

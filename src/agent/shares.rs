@@ -3,7 +3,7 @@
 //! A folder that can't be mounted is reported to the user, and the session goes on without it.
 
 use super::status;
-use crate::protocol::{GuestShare, GuestShares, SHARES, TERMINAL_USER};
+use crate::protocol::{GuestShare, GuestShares, SHARES, TERMINAL_USER, share_tag};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use std::ffi::OsStr;
@@ -24,6 +24,9 @@ const CREDENTIALS: &str = "/run/credentials/@system";
 const WORKDIR: &str = "/run/virtualghost/workdir";
 /// A device that was plugged in is there after some hundredths of a second.
 const DEVICE: Duration = Duration::from_secs(10);
+/// The kernel's virtio-fs devices, and what takes one from its driver.
+const DEVICES: &str = "/sys/fs/virtiofs";
+const UNBIND: &str = "/sys/bus/virtio/drivers/virtiofs/unbind";
 const LOOK: Duration = Duration::from_millis(10);
 
 /// # Errors
@@ -50,6 +53,28 @@ pub fn set(shares: &GuestShares) -> io::Result<()> {
         std::os::unix::fs::symlink(workdir, WORKDIR)?;
     }
     missing.into_iter().try_for_each(|message| status::report(["notice".to_owned(), message].into_iter()))
+}
+
+/// Takes the device of a folder whose server has ended from its driver, on a thread of its own: from then on each request for
+/// the folder fails, and power-off does not wait for them. The driver waits for those that were sent before, forever. The
+/// folder stays mounted, so that nothing is written beside it unseen.
+pub fn give_up(number: usize) {
+    std::thread::spawn(move || {
+        let done = device(Path::new(DEVICES), &share_tag(number)).and_then(|name| fs::write(UNBIND, name));
+        done.unwrap_or_else(|e| eprintln!("a folder without a server is not given up: {e}"));
+    });
+}
+
+/// The kernel's name of the virtio device with this tag (sysfs-fs-virtiofs in the kernel's documentation of its ABI).
+fn device(devices: &Path, tag: &str) -> io::Result<String> {
+    for entry in fs::read_dir(devices)? {
+        let entry = entry?.path();
+        if fs::read_to_string(entry.join("tag")).is_ok_and(|own| own.trim_end() == tag) {
+            let device = fs::read_link(entry.join("device"))?;
+            return Ok(device.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no {tag}")))
 }
 
 /// Where the terminal opens, if not in the home.
@@ -92,6 +117,20 @@ fn make_folder(place: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folders_device_is_found_by_its_tag() {
+        let machine = tempfile::tempdir().unwrap();
+        for (number, tag) in [(4, "share10"), (5, "share1")] {
+            let entry = machine.path().join(number.to_string());
+            fs::create_dir(&entry).unwrap();
+            fs::write(entry.join("tag"), format!("{tag}\n")).unwrap();
+            std::os::unix::fs::symlink(format!("../../devices/virtio{number}"), entry.join("device"))
+                .unwrap();
+        }
+        assert_eq!(device(machine.path(), "share1").unwrap(), "virtio5");
+        assert!(device(machine.path(), "share0").is_err());
+    }
 
     #[test]
     fn folders_are_made_on_the_way_and_a_file_is_no_folder() {

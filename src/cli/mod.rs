@@ -4,6 +4,7 @@ pub mod args;
 mod commands;
 pub mod complete;
 mod examples;
+mod folder;
 mod output;
 mod vm_args;
 

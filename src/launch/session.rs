@@ -18,7 +18,7 @@ use crate::net::{self, Network, Policy};
 use crate::payload::Installed;
 use crate::qemu::{self, Agent};
 use crate::remote::exec::{Place, Program};
-use crate::share::Servers;
+use crate::share::{Servers, Watched};
 use crate::supervise::{End, Stage, Vm, VmEvent};
 use crate::sys::{StopHandle, files};
 use crate::vfio;
@@ -139,6 +139,7 @@ impl<'a> Session<'a> {
             self.network_files(),
         )?;
         launch.card = network.card();
+        let watched = Watched::new(&self.plan.spec.shares);
         let mut servers = Servers::start(&self.plan.spec.shares, &self.instance.files().share_socket_path())?;
         launch.shares = servers.devices();
         let stop = self.stop.clone();
@@ -154,7 +155,10 @@ impl<'a> Session<'a> {
             }
             self.handle(event);
             network.look().iter().for_each(|sentence| self.reporter.notice(sentence));
-            servers.look().iter().for_each(|sentence| self.reporter.notice(sentence));
+            for (number, sentence) in servers.look() {
+                vm.share_lost(number);
+                self.reporter.notice(&sentence);
+            }
             self.follow(&network);
             if self.state.state == Phase::Paused && self.may_resume() {
                 vm.resume();
@@ -162,7 +166,7 @@ impl<'a> Session<'a> {
         }
         let left = network.finish();
         self.reporter.done();
-        left.iter().for_each(|sentence| self.reporter.notice(sentence));
+        left.iter().chain(&watched.sentences()).for_each(|sentence| self.reporter.notice(sentence));
         Ok(vm.end())
     }
 

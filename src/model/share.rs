@@ -182,13 +182,6 @@ pub struct SharedFolder {
     pub place: GuestPath,
 }
 
-impl SharedFolder {
-    /// The name of the device in the guest (virtio specification, 5.11.4).
-    pub fn tag(number: usize) -> String {
-        format!("share{number}")
-    }
-}
-
 impl fmt::Display for SharedFolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.folder.display(), self.access.word())?;

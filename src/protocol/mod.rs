@@ -95,7 +95,7 @@ pub struct ListeningPorts {
     pub loopback_v6: Vec<u16>,
 }
 
-/// From the host to a guest that has asked for the time before.
+/// From the host to a guest that holds its control port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "kebab-case")]
 pub enum HostMessage {
@@ -103,6 +103,8 @@ pub enum HostMessage {
     CheckClock,
     /// The host's time in nanoseconds since 1970, and the token of the question.
     Time { token: u64, nanoseconds: u64 },
+    /// The server of this folder has ended: nobody answers the requests that wait for it.
+    ShareLost { number: usize },
 }
 
 /// From the host to a guest at its checkpoint: the identity of this VM.
@@ -132,6 +134,11 @@ impl fmt::Debug for GuestIdentity {
             .field("home", &self.home)
             .finish_non_exhaustive()
     }
+}
+
+/// The name of a shared folder's device in the guest (virtio specification, 5.11.4).
+pub fn share_tag(number: usize) -> String {
+    format!("share{number}")
 }
 
 /// Folders of the host that the guest mounts, and where its terminal opens.

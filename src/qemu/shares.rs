@@ -5,9 +5,9 @@
 //! after it is restored, because a checkpoint can't contain them.
 
 use super::{Channels, Switch};
-use crate::model::{Arch, Os, ShareAccess, SharedFolder, Start, VmSpec};
+use crate::model::{Arch, Os, ShareAccess, Start, VmSpec};
 use crate::protocol::request::Bytes;
-use crate::protocol::{GuestShare, GuestShares, SHARES};
+use crate::protocol::{GuestShare, GuestShares, SHARES, share_tag};
 use serde_json::{Value, json};
 
 const DEVICE: &str = "vhost-user-fs-pci";
@@ -47,7 +47,7 @@ pub fn devices(spec: &VmSpec, channels: &Channels) -> Vec<Switch> {
     let Some(first) = channels.shares else { return Vec::new() };
     let mut switches = Vec::new();
     for (number, descriptor) in (0..spec.shares.len()).zip(first..) {
-        let tag = SharedFolder::tag(number);
+        let tag = share_tag(number);
         switches.push(Switch::of("-chardev", "socket").set("id", &tag).set("fd", descriptor.to_string()));
         if spec.start.value == Start::Boot {
             switches.push(Switch::of("-device", DEVICE).set("chardev", &tag).set("tag", &tag));
@@ -63,7 +63,7 @@ pub fn plugged(spec: &VmSpec) -> Vec<Value> {
         return Vec::new();
     }
     let plug = |number: usize| {
-        let tag = SharedFolder::tag(number);
+        let tag = share_tag(number);
         json!({ "driver": DEVICE, "id": tag, "chardev": tag, "tag": tag, "bus": PORT, "addr": format!("0.{number}"), "multifunction": true })
     };
     (0..spec.shares.len()).rev().map(plug).collect()
@@ -76,7 +76,7 @@ pub fn guests(spec: &VmSpec) -> Option<GuestShares> {
     }
     let bytes = |place: &std::ffi::OsStr| Bytes(place.as_encoded_bytes().to_vec());
     let shares = spec.shares.iter().enumerate().map(|(number, share)| GuestShare {
-        tag: SharedFolder::tag(number),
+        tag: share_tag(number),
         place: bytes(share.place.as_os_str()),
         is_read_only: share.access == ShareAccess::Read,
     });

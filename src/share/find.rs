@@ -86,7 +86,7 @@ fn one(share: &Share, protected: &Protected, anyway: bool) -> Result<SharedFolde
     let shown = written.display();
     let folder = fs::canonicalize(&written).map_err(|e| {
         let cause = anyhow::Error::new(e).context(format!("can't share {shown}"));
-        Error::caused(Kind::BadInput, cause, missing_hint(&share.folder))
+        Error::caused(Kind::BadInput, cause, format!("make the folder first: mkdir {shown}"))
     })?;
     if !folder.is_dir() {
         let parent = written.parent().unwrap_or(&written).display();
@@ -114,16 +114,6 @@ fn one(share: &Share, protected: &Protected, anyway: bool) -> Result<SharedFolde
 fn elsewhere(shown: &impl std::fmt::Display, because: &impl std::fmt::Display) -> Error {
     Error::bad_input(format!("can't share {shown}: {because}"))
         .hint(format!("name another path in the VM: --share {shown}=/mnt/NAME"))
-}
-
-/// A word without a slash may have been meant as a command.
-fn missing_hint(folder: &Path) -> String {
-    let make = format!("make the folder first: mkdir {}", folder.display());
-    if folder.components().count() == 1 && !folder.is_absolute() {
-        format!("{make}; or, for a command: virtualghost --help")
-    } else {
-        make
-    }
 }
 
 fn add(shares: &mut Vec<SharedFolder>, share: SharedFolder) -> Result<()> {

@@ -10,9 +10,11 @@ mod find;
 #[cfg_attr(target_os = "linux", path = "os/linux/mod.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "os/other.rs")]
 mod os;
+mod triggers;
 
 pub use find::{Found, Protected, find};
 pub use os::{DeviceEnd, Servers, role};
+pub use triggers::Watched;
 
 /// At most so many folders: those of a VM that resumes a checkpoint are functions of one PCI slot.
 pub const MOST: usize = 8;

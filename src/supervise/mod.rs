@@ -53,6 +53,7 @@ use crate::failpoints::{self, FailPoint};
 use crate::jail::JailPolicy;
 use crate::model::{Feature, Scope};
 use crate::net::CardEnd;
+use crate::protocol::{self, HostMessage};
 use crate::qemu::Channels;
 use crate::qemu::qmp::{Command, Step};
 use crate::share::DeviceEnd;
@@ -217,6 +218,11 @@ impl<'a> Vm<'a> {
     /// Lets a VM run again that a full disk has paused.
     pub fn resume(&mut self) {
         self.on(Event::ResumeRequested);
+    }
+
+    /// Lets the guest give up a shared folder whose server has ended.
+    pub fn share_lost(&mut self, number: usize) {
+        self.child.send_to_guest(&protocol::line(&HostMessage::ShareLost { number }));
     }
 
     /// How it ended. Call it when [`Self::next_event`] has returned None.

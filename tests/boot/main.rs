@@ -11,6 +11,7 @@ mod namespace;
 mod network;
 mod remote;
 mod screen;
+mod shares;
 #[path = "../skipped.rs"]
 mod skipped;
 mod stage;

@@ -131,7 +131,7 @@ impl Vm {
     }
 }
 
-/// The QEMUs of a launcher: its live children but the peer of the network card.
+/// The QEMUs of a launcher: its live children but the peer of the network card and the servers of folders.
 pub fn children(parent: u32) -> Vec<u32> {
     let is_child = |pid: &u32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -140,7 +140,7 @@ pub fn children(parent: u32) -> Vec<u32> {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         fields.next() != Some("Z")
             && fields.next() == Some(&parent.to_string())
-            && !line.contains("\0net-peer\0")
+            && !["\0net-peer\0", "\0share-server\0"].iter().any(|role| line.contains(role))
     };
     let pids = fs::read_dir("/proc").unwrap().flatten();
     pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_child).collect()

@@ -16,6 +16,7 @@ printf '%s\n' "${COMPREPLY[@]}"
 /// The completions of the last word.
 fn completions(home: &Home, words: &[&str]) -> Vec<String> {
     let mut bash = home.program("bash");
+    bash.current_dir(home.path());
     bash.args(["--norc", "-c", AT_A_TAB, "bash", "virtualghost"]).args(words);
     let output = bash.output().expect("bash is installed");
     assert!(output.status.success(), "{words:?}: {}", stderr(&output));
@@ -41,6 +42,9 @@ fn bash_completes_the_names_of_vms() {
 fn bash_completes_commands_flags_and_values() {
     let home = Home::new();
     assert_eq!(completions(&home, &["doc"]), ["doctor"]);
+    std::fs::create_dir(home.path().join("documents")).unwrap();
+    std::fs::write(home.path().join("document"), "").unwrap();
+    assert_eq!(completions(&home, &["doc"]), ["doctor", "documents/"]);
     assert_eq!(completions(&home, &["stop", "--f"]), ["--force"]);
     assert_eq!(completions(&home, &["--accel", ""]), ["auto", "kvm", "hvf", "whpx", "tcg"]);
     let [kernel, _] = home.write_guest("guest");

@@ -2,6 +2,7 @@
 
 use super::launch_plan;
 use crate::cli::args::{ProgramArgs, RunArgs};
+use crate::cli::folder;
 use crate::cli::output::print;
 use crate::config::{DisplayChoice, Setting};
 use crate::error::Result;
@@ -23,6 +24,7 @@ pub fn run(
     verbose: bool,
     blobs: &'static Blobs,
 ) -> Result<ExitCode> {
+    args.folder.as_deref().map_or(Ok(()), folder::check)?;
     let name = match &args.name {
         Some(name) => name.clone(),
         None if args.ephemeral => instance::ephemeral_name(),

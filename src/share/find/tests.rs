@@ -109,7 +109,6 @@ fn errors() {
     let mut texts = crate::testing::Texts::default();
     for (about, shares, workdir) in [
         ("a folder that is missing", &["@/none"][..], None),
-        ("a word that may be a command", &["statsu"], None),
         ("a file", &["~/file"], None),
         ("the whole machine", &["/"], None),
         ("the home", &["~"], None),
@@ -122,9 +121,8 @@ fn errors() {
         ("two in one place", &["~/src=/mnt", "@/data=/mnt"], None),
         ("one in the other", &["@/home/src"], Some("home/src/web")),
     ] {
-        let here = std::env::current_dir().unwrap();
-        let text = scene.error(shares, workdir).replace(scene.machine.path().to_str().unwrap(), "MACHINE");
-        texts.add(about, text.replace(here.to_str().unwrap(), "HERE"));
+        let text = scene.error(shares, workdir);
+        texts.add(about, text.replace(scene.machine.path().to_str().unwrap(), "MACHINE"));
     }
     crate::testing::assert_texts!("refusals", texts);
 }

@@ -26,7 +26,7 @@ impl Servers {
         Vec::new()
     }
 
-    pub fn look(&mut self) -> Vec<String> {
+    pub fn look(&mut self) -> Vec<(usize, String)> {
         Vec::new()
     }
 }

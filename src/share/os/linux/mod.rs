@@ -65,9 +65,10 @@ impl Servers {
         self.0.iter().map(|server| server.device.clone()).collect()
     }
 
-    /// Sentences about servers that have ended while the VM runs.
-    pub fn look(&mut self) -> Vec<String> {
-        self.0.iter_mut().filter_map(Server::look).collect()
+    /// The numbers of folders whose servers have ended while the VM runs, with a sentence for the user.
+    pub fn look(&mut self) -> Vec<(usize, String)> {
+        let servers = self.0.iter_mut().enumerate();
+        servers.filter_map(|(number, server)| Some((number, server.look()?))).collect()
     }
 }
 
