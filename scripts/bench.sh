@@ -13,7 +13,7 @@
 executable=$(realpath "$1")
 shift
 groups=("$@")
-((${#groups[@]})) || groups=(launcher boot memory terminal ghostty network scale size)
+((${#groups[@]})) || groups=(launcher boot memory terminal ghostty network share scale size)
 for group in "${groups[@]}"; do [ -f "$REPO/scripts/bench/$group.sh" ] || die "no such group: $group"; done
 
 start_bench

@@ -98,7 +98,7 @@ impl Clock {
         let (token, nanoseconds) = match message {
             HostMessage::Time { token, nanoseconds } => (token, nanoseconds),
             HostMessage::CheckClock => return Ok(Some(self.check())),
-            HostMessage::ShareLost { .. } => return Ok(None),
+            HostMessage::ShareLost { .. } | HostMessage::ShareCrowded => return Ok(None),
         };
         let Some(question) = self.question.take_if(|_| token == self.token) else { return Ok(None) };
         let took = question.asked.elapsed();

@@ -59,8 +59,10 @@ pub fn control() -> io::Result<()> {
         let [messages, set, reports] = waiting.map(|fd| fd.any().unwrap_or_default());
         if messages {
             for message in port.read()? {
-                if let HostMessage::ShareLost { number } = message {
-                    shares::give_up(number);
+                match message {
+                    HostMessage::ShareLost { number } => shares::give_up(number),
+                    HostMessage::ShareCrowded => shares::forget(),
+                    HostMessage::CheckClock | HostMessage::Time { .. } => {}
                 }
                 clock.on(message)?.map_or(Ok(()), |event| port.send(&event))?;
             }

@@ -65,6 +65,16 @@ pub fn give_up(number: usize) {
     });
 }
 
+/// Lets the kernel forget files that nothing has open (kernel documentation, "vm", `drop_caches`), on a thread of its own: it
+/// takes a while, and is repeated by the host if that was not enough.
+pub fn forget() {
+    const DENTRIES_AND_INODES: &str = "2";
+    std::thread::spawn(|| {
+        fs::write("/proc/sys/vm/drop_caches", DENTRIES_AND_INODES)
+            .unwrap_or_else(|e| eprintln!("files are not forgotten: {e}"));
+    });
+}
+
 /// The kernel's name of the virtio device with this tag (sysfs-fs-virtiofs in the kernel's documentation of its ABI).
 fn device(devices: &Path, tag: &str) -> io::Result<String> {
     for entry in fs::read_dir(devices)? {

@@ -155,9 +155,9 @@ impl<'a> Session<'a> {
             }
             self.handle(event);
             network.look().iter().for_each(|sentence| self.reporter.notice(sentence));
-            for (number, sentence) in servers.look() {
-                vm.share_lost(number);
-                self.reporter.notice(&sentence);
+            for report in servers.look() {
+                vm.tell_guest(&report.message);
+                report.notice.iter().for_each(|sentence| self.reporter.notice(sentence));
             }
             self.follow(&network);
             if self.state.state == Phase::Paused && self.may_resume() {

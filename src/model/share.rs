@@ -230,11 +230,11 @@ mod tests {
             ("/run/x", Some("/run")),
             ("/var/lib", Some("/var/lib")),
             ("/home/ghost/x", None),
-            ("/home/anna/src", None),
+            ("/srv/anna/src", None),
             ("/tmp/x", None),
             ("/etcetera", None),
             ("/mnt", None),
-            ("/Users/anna/src", None),
+            ("/work/anna", None),
         ] {
             assert_eq!(place(path).obstacle(), obstacle, "{path}");
         }

@@ -105,6 +105,8 @@ pub enum HostMessage {
     Time { token: u64, nanoseconds: u64 },
     /// The server of this folder has ended: nobody answers the requests that wait for it.
     ShareLost { number: usize },
+    /// A folder's server has nearly as many files open as it may: one for each that the guest remembers.
+    ShareCrowded,
 }
 
 /// From the host to a guest at its checkpoint: the identity of this VM.

@@ -99,10 +99,10 @@ fn sharing(facts: &HostFacts, config: &str) -> VmSpec {
     };
     VmSpec {
         shares: vec![
-            share("/home/a/src", ShareAccess::Write, "/home/a/src"),
+            share("/srv/a/src", ShareAccess::Write, "/srv/a/src"),
             share("/data", ShareAccess::Read, "/mnt/a,b"),
         ],
-        workdir: Some(GuestPath::new("/home/a/src".as_ref()).unwrap()),
+        workdir: Some(GuestPath::new("/srv/a/src".as_ref()).unwrap()),
         ..spec(facts, config).unwrap()
     }
 }

@@ -14,7 +14,15 @@ mod triggers;
 
 pub use find::{Found, Protected, find};
 pub use os::{DeviceEnd, Servers, role};
+
+use crate::protocol::HostMessage;
 pub use triggers::Watched;
+
+/// What there is to say about a server, to the guest and to the user.
+pub struct Report {
+    pub message: HostMessage,
+    pub notice: Option<String>,
+}
 
 /// At most so many folders: those of a VM that resumes a checkpoint are functions of one PCI slot.
 pub const MOST: usize = 8;

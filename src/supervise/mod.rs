@@ -220,9 +220,9 @@ impl<'a> Vm<'a> {
         self.on(Event::ResumeRequested);
     }
 
-    /// Lets the guest give up a shared folder whose server has ended.
-    pub fn share_lost(&mut self, number: usize) {
-        self.child.send_to_guest(&protocol::line(&HostMessage::ShareLost { number }));
+    /// Tells the guest about its shared folders.
+    pub fn tell_guest(&mut self, message: &HostMessage) {
+        self.child.send_to_guest(&protocol::line(message));
     }
 
     /// How it ended. Call it when [`Self::next_event`] has returned None.

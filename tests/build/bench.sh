@@ -57,7 +57,7 @@ refuses 'a page without the closing mark is refused' 'both marks' in_shell write
 # shellcheck disable=SC2016 # the variables are for the other shell
 check 'each table of docs/BENCHMARKS.md that make bench writes is a table' bash -c '
     . "$1/scripts/bench/lib.sh"
-    for group in launcher boot memory terminal network scale size; do
+    for group in launcher boot memory terminal network share scale size; do
         sed -n "/^<!-- bench:$group -->$/,/^<!-- .bench:$group -->$/p" "$1/docs/BENCHMARKS.md" | sed "1d;\$d" >"$2/table.md"
         check_table "$2/table.md"
     done' bash "$REPO" "$work"

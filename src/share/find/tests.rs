@@ -10,15 +10,15 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let machine = tempfile::tempdir().unwrap();
-        for folder in ["home/src/web", "home/.ssh", "home/.config/gh", "home/.cache/virtualghost/x", "data"] {
+        for folder in ["own/src/web", "own/.ssh", "own/.config/gh", "own/.cache/virtualghost/x", "data"] {
             fs::create_dir_all(machine.path().join(folder)).unwrap();
         }
-        fs::write(machine.path().join("home/file"), "").unwrap();
-        symlink(machine.path().join("home/.ssh"), machine.path().join("data/keys")).unwrap();
-        symlink(machine.path().join("home/src"), machine.path().join("data/src")).unwrap();
+        fs::write(machine.path().join("own/file"), "").unwrap();
+        symlink(machine.path().join("own/.ssh"), machine.path().join("data/keys")).unwrap();
+        symlink(machine.path().join("own/src"), machine.path().join("data/src")).unwrap();
         let of = |path: &str| machine.path().join(path);
         let protected =
-            Protected { homes: vec![of("home"), of("other")], own: vec![of("home/.cache/virtualghost")] };
+            Protected { homes: vec![of("own"), of("other")], own: vec![of("own/.cache/virtualghost")] };
         Self { machine, protected }
     }
 
@@ -43,11 +43,11 @@ impl Scene {
 fn a_folder_has_the_path_in_the_guest_that_was_written() {
     let scene = Scene::new();
     let found =
-        scene.find(&["@/data/src", "~/src/web:ro=/mnt", "@/home/src/../src/web"], None, false).unwrap();
+        scene.find(&["@/data/src", "~/src/web:ro=/mnt", "@/own/src/../src/web"], None, false).unwrap();
     let of = |share: &SharedFolder| (share.folder.clone(), share.place.to_string());
     let shown = |path: &str| scene.path(path).to_str().unwrap().to_owned();
-    let web = scene.path("home/src/web").canonicalize().unwrap();
-    assert_eq!(of(&found.shares[0]), (scene.path("home/src").canonicalize().unwrap(), shown("data/src")));
+    let web = scene.path("own/src/web").canonicalize().unwrap();
+    assert_eq!(of(&found.shares[0]), (scene.path("own/src").canonicalize().unwrap(), shown("data/src")));
     assert_eq!(of(&found.shares[1]), (web.clone(), "/mnt".to_owned()));
     assert_eq!(found.shares[1].access, ShareAccess::Read);
     assert_eq!(of(&found.shares[2]), (web.clone(), web.to_str().unwrap().to_owned()));
@@ -56,9 +56,9 @@ fn a_folder_has_the_path_in_the_guest_that_was_written() {
 #[test]
 fn the_terminal_opens_in_a_folder_that_is_shared_once() {
     let scene = Scene::new();
-    let found = scene.find(&["@/home/src/web:ro=/mnt"], Some("home/src/web"), false).unwrap();
+    let found = scene.find(&["@/own/src/web:ro=/mnt"], Some("own/src/web"), false).unwrap();
     assert_eq!((found.shares.len(), found.workdir.unwrap().to_string().as_str()), (1, "/mnt"));
-    let found = scene.find(&["@/home/src/web:ro=/mnt"], Some("data/src"), false).unwrap();
+    let found = scene.find(&["@/own/src/web:ro=/mnt"], Some("data/src"), false).unwrap();
     let place = scene.path("data/src").to_str().unwrap().to_owned();
     assert_eq!((found.shares.len(), found.workdir.unwrap().to_string()), (2, place));
 }
@@ -93,11 +93,11 @@ fn two_folders_are_not_in_one_place_nor_one_in_the_other() {
         ["~/src=/mnt", "@/data=/mnt"],
         ["~/src=/mnt", "@/data=/mnt/x"],
         ["~/src=/mnt/x", "@/data=/mnt"],
-        ["@/home/src", "@/home/src/web"],
+        ["@/own/src", "@/own/src/web"],
     ] {
         assert_eq!(scene.find(&texts, None, true).unwrap_err().kind, Kind::BadInput, "{texts:?}");
     }
-    scene.find(&["@/home/src:ro", "@/home/src/web=/mnt"], None, false).unwrap();
+    scene.find(&["@/own/src:ro", "@/own/src/web=/mnt"], None, false).unwrap();
     let many: Vec<_> = (0..=MOST).map(|number| format!("@/data=/mnt/{number}")).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     assert!(scene.find(&many, None, false).is_err() && scene.find(&many[1..], None, false).is_ok());
@@ -119,7 +119,7 @@ fn errors() {
         ("the system", &["/proc"], None),
         ("a place of the guest's own", &["/etc"], None),
         ("two in one place", &["~/src=/mnt", "@/data=/mnt"], None),
-        ("one in the other", &["@/home/src"], Some("home/src/web")),
+        ("one in the other", &["@/own/src"], Some("own/src/web")),
     ] {
         let text = scene.error(shares, workdir);
         texts.add(about, text.replace(scene.machine.path().to_str().unwrap(), "MACHINE"));

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::model::SharedFolder;
+use crate::share::Report;
 
 /// What QEMU gets of a server.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ impl Servers {
         Vec::new()
     }
 
-    pub fn look(&mut self) -> Vec<(usize, String)> {
+    pub fn look(&mut self) -> Vec<Report> {
         Vec::new()
     }
 }

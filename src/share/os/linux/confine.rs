@@ -91,6 +91,7 @@ const CALLS: &[libc::c_long] = &[
     // The process and its threads.
     libc::SYS_brk,
     libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
     libc::SYS_clone,
     libc::SYS_clone3,
     libc::SYS_close,

@@ -7,19 +7,22 @@ pub use server::role;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{ShareAccess, SharedFolder};
+use crate::protocol::HostMessage;
+use crate::share::Report;
 use crate::sys::descriptors::Assigned;
 use crate::sys::{process, sockets};
 use anyhow::Context;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 
-/// What a server inherits, under this number.
+/// What a server inherits, under these numbers: where QEMU connects to it, and its connection to the launcher.
 const LISTENER: RawFd = 3;
+const CONTROL: RawFd = 4;
 /// A longer message is no sentence.
 const MESSAGE_BYTES: u64 = 1000;
 
@@ -39,6 +42,7 @@ pub struct Servers(Vec<Server>);
 struct Server {
     share: SharedFolder,
     child: Child,
+    control: UnixStream,
     stderr: ChildStderr,
     device: Arc<DeviceEnd>,
     has_ended: bool,
@@ -65,10 +69,10 @@ impl Servers {
         self.0.iter().map(|server| server.device.clone()).collect()
     }
 
-    /// The numbers of folders whose servers have ended while the VM runs, with a sentence for the user.
-    pub fn look(&mut self) -> Vec<(usize, String)> {
+    /// What has happened since this was called the last time. To be called about once a second.
+    pub fn look(&mut self) -> Vec<Report> {
         let servers = self.0.iter_mut().enumerate();
-        servers.filter_map(|(number, server)| Some((number, server.look()?))).collect()
+        servers.filter_map(|(number, server)| server.look(number)).collect()
     }
 }
 
@@ -77,31 +81,41 @@ impl Server {
         let listener = sockets::listen(socket)?;
         let device = sockets::connect(socket);
         fs::remove_file(socket)?;
-        let mut child = spawn(share, &listener)?;
+        let (control, theirs) = UnixStream::pair()?;
+        let mut child = spawn(share, &listener, &theirs)?;
+        // The last one is the server's: reading ends with it.
+        drop(theirs);
         let stderr = child.stderr.take().expect("it is piped");
         let mut server = Self {
             share: share.clone(),
             child,
+            control,
             stderr,
             device: Arc::new(DeviceEnd(device?)),
             has_ended: false,
         };
-        // Its first line says that it is confined.
-        let mut stdout = server.child.stdout.take().expect("it is piped");
-        let mut word = Vec::new();
-        stdout.read_to_end(&mut word)?;
-        anyhow::ensure!(word == server::READY, "{}", server.last_words());
+        let mut word = [0];
+        let length = server.control.read(&mut word)?;
+        anyhow::ensure!(word[..length] == [server::READY], "{}", server.last_words());
+        server.control.set_nonblocking(true)?;
         Ok(server)
     }
 
-    fn look(&mut self) -> Option<String> {
+    fn look(&mut self, number: usize) -> Option<Report> {
+        let mut words = [0; 64];
+        if self.control.read(&mut words).is_ok_and(|length| length > 0) {
+            return Some(Report { message: HostMessage::ShareCrowded, notice: None });
+        }
         let status = self.child.try_wait().ok()??;
         // QEMU has hung up, if it has succeeded.
         if std::mem::replace(&mut self.has_ended, true) || status.success() {
             return None;
         }
         let (place, cause) = (self.share.place.clone(), self.last_words());
-        Some(format!("the VM can't reach {place} any more: its server ended ({cause}); start the VM again"))
+        let notice = Some(format!(
+            "the VM can't reach {place} any more: its server ended ({cause}); start the VM again"
+        ));
+        Some(Report { message: HostMessage::ShareLost { number }, notice })
     }
 
     fn last_words(&mut self) -> String {
@@ -123,10 +137,10 @@ impl Drop for Server {
     }
 }
 
-fn spawn(share: &SharedFolder, listener: &UnixListener) -> anyhow::Result<Child> {
+fn spawn(share: &SharedFolder, listener: &UnixListener, control: &UnixStream) -> anyhow::Result<Child> {
     let mut command = Command::new(process::this_program()?);
     command.arg("share-server").env_clear().current_dir(&share.folder);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     if share.access == ShareAccess::Read {
         command.arg("--read-only");
     }
@@ -135,13 +149,7 @@ fn spawn(share: &SharedFolder, listener: &UnixListener) -> anyhow::Result<Child>
     process::die_with_launcher(&mut command)?;
     let mut assigned = Assigned::default();
     assigned.add(listener, LISTENER)?;
+    assigned.add(control, CONTROL)?;
     assigned.hand_to(&mut command);
     Ok(command.spawn()?)
-}
-
-/// Reports to the launcher that the server is ready, by the last that it writes there.
-fn say_ready() -> std::io::Result<()> {
-    // SAFETY: nothing else in this process uses its standard output.
-    let mut stdout = unsafe { <fs::File as std::os::fd::FromRawFd>::from_raw_fd(1) };
-    stdout.write_all(server::READY)
 }

@@ -3,14 +3,17 @@
 //! It runs as the host's user and nobody else. Whoever writes in the guest writes as that user; what is that user's on the host
 //! is the terminal's user's in the guest; what is others' is nobody's.
 
-use super::{LISTENER, confine, say_ready};
+use super::{CONTROL, LISTENER, confine};
 use crate::error::Result;
 use crate::protocol::TERMINAL_USER;
 use anyhow::{Context, anyhow};
 use nix::unistd::{getegid, geteuid};
-use std::os::fd::FromRawFd;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::thread::sleep;
 use std::time::Duration;
 use vhost::vhost_user::Listener;
 use vhost_user_backend::VhostUserDaemon;
@@ -21,8 +24,9 @@ use virtiofsd::soft_idmap::cmdline::IdMap;
 use virtiofsd::vhost_user::VhostUserFsBackendBuilder;
 use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 
-/// The only word that the launcher reads.
-pub const READY: &[u8] = b"ready";
+/// What the launcher reads: the server is confined and serves; and, from then on, it has nearly as many files open as it may.
+pub const READY: u8 = b'r';
+const CROWDED: u8 = b'c';
 
 /// A change on the host is seen in the guest after this time at the latest.
 const CACHED: Duration = Duration::from_secs(1);
@@ -34,9 +38,13 @@ const NOBODY: u32 = 65_534;
 /// # Errors
 /// It inherited nothing, or can't be confined.
 pub fn role(is_read_only: bool) -> Result<()> {
-    // SAFETY: the launcher assigned the number, and nothing else in this process uses it. One that is not open is refused at
-    // its first use.
-    let listener = unsafe { UnixListener::from_raw_fd(LISTENER) };
+    let inherit = |number| {
+        // SAFETY: the launcher assigned the number, and nothing else in this process uses it. One that is not open is refused
+        // at its first use.
+        unsafe { OwnedFd::from_raw_fd(number) }
+    };
+    // A file, which is written by write(2) alone.
+    let (listener, launcher) = (UnixListener::from(inherit(LISTENER)), File::from(inherit(CONTROL)));
     nix::sys::stat::fstat(&listener).context("it is started by a launcher, with a socket")?;
     let descriptors = confine::limit_files()?;
     let proc_self_fd = confine::open_path("/proc/self/fd").context("can't open /proc/self/fd")?;
@@ -60,28 +68,49 @@ pub fn role(is_read_only: bool) -> Result<()> {
         ..Config::default()
     };
     if is_read_only {
-        serve(PassthroughFsRo::new(config).context("can't serve the folder")?, listener)
+        serve(
+            PassthroughFsRo::new(config).context("can't serve the folder")?,
+            listener,
+            launcher,
+            descriptors,
+        )
     } else {
-        serve(PassthroughFs::new(config).context("can't serve the folder")?, listener)
+        serve(PassthroughFs::new(config).context("can't serve the folder")?, listener, launcher, descriptors)
     }
 }
 
 fn serve<F: FileSystem + SerializableFileSystem + Send + Sync + 'static>(
     files: F,
     listener: UnixListener,
+    mut launcher: File,
+    descriptors: u64,
 ) -> Result<()> {
     let backend = VhostUserFsBackendBuilder::default().build(files);
     let backend = Arc::new(backend.map_err(|e| anyhow!("can't serve the folder: {e}"))?);
     let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
     let mut daemon = VhostUserDaemon::new("share".to_owned(), backend, memory)
         .map_err(|e| anyhow!("can't serve the folder: {e}"))?;
-    say_ready().context("can't reach the launcher")?;
+    launcher.write_all(&[READY]).context("can't reach the launcher")?;
+    std::thread::spawn(move || watch(&launcher, descriptors));
     daemon.start(&mut Listener::from(listener)).map_err(|e| anyhow!("QEMU did not connect: {e}"))?;
     match daemon.wait() {
         Ok(()) | Err(vhost_user_backend::Error::HandleRequest(vhost::vhost_user::Error::Disconnected)) => {
             Ok(())
         }
         Err(e) => Err(anyhow!("QEMU hung up: {e}").into()),
+    }
+}
+
+/// Tells the launcher while more than half of the descriptors are in use: the lowest free number is about how many are.
+fn watch(mut launcher: &File, descriptors: u64) {
+    const SELDOM: Duration = Duration::from_secs(1);
+    const OFTEN: Duration = Duration::from_millis(100);
+    loop {
+        let lowest = launcher.try_clone().map_or(descriptors, |copy| copy.as_raw_fd() as u64);
+        if lowest > descriptors / 2 && launcher.write_all(&[CROWDED]).is_err() {
+            return;
+        }
+        sleep(if lowest > descriptors / 8 { OFTEN } else { SELDOM });
     }
 }
 
