@@ -65,6 +65,7 @@ impl Vm {
             net: String::new(),
             allow: Vec::new(),
             ports: Vec::new(),
+            shares: Vec::new(),
             channel: Some(AgentAddress::Port(port)),
             since: String::new(),
             ready_after: Some(0.0),
