@@ -25,6 +25,15 @@ vg exec share --root -- sh -c "mkdir -p $own && head -c ${mib}M /dev/urandom >$o
 tree="mkdir -p tree && cd tree && for d in \$(seq $((files / 100))); do mkdir -p \$d && (cd \$d && seq 100 | xargs touch); done"
 vg exec share --root -- sh -c "cd $share && $tree; cd $own && $tree"
 random='perl -e "open F, q(large); srand 1; for (1..5000) { sysseek F, 4096 * int rand '$((mib * 256))', 0; sysread F, \$b, 4096 }"'
+# A whole run of a VM for one program, beside the copy alone.
+copied() {
+    rm -rf "$home/.local/share/virtualghost/working-copies"
+    timed vg run --accel tcg --name copied --start boot --share "$share/tree:copy=/mnt" -- true
+}
+by_scp() {
+    vg exec share --root -- rm -rf /var/tmp/tree
+    timed scp -q -r -F "$home/.local/state/virtualghost/vms/share/ssh-config" "$share/tree" vg-share-root:/var/tmp/tree
+}
 head_of_table "a shared folder, TCG"
 row "read $mib MiB" "at most 1.4" "cat large" cold
 row "write $mib MiB and flush it" "" "dd if=/dev/zero of=written bs=1M count=$mib status=none && sync -f written" "rm -f written; sync"
@@ -33,4 +42,5 @@ row "properties of $files files, as git status reads them, cold" "at most 3" "fi
 row "... again" "" "find tree -newermt 2000-01-01"
 row "unpack an archive of 2,000 files" "" "tar -xf many.tar -C unpacked" \
     "rm -rf unpacked; mkdir unpacked; [ -e many.tar ] || tar -cf many.tar tree/1 tree/2 tree/3 tree/4 tree/5 tree/6 tree/7 tree/8 tree/9 tree/1? tree/20"
+compare "$files files: a VM that works on a copy of them, from start to end" "at most 0.2" copied "scp -r into a running VM" by_scp
 stop_vm share

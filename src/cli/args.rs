@@ -132,6 +132,29 @@ pub enum Command {
         #[arg(add = running_vms())]
         name: Option<VmName>,
     },
+    /// Show what a VM has changed in the copies of folders that it works on (--share DIR:copy)
+    #[command(after_long_help = examples::DIFF)]
+    Diff {
+        /// Name of the VM [default: default, or the only VM with copies]
+        #[arg(add = all_vms())]
+        name: Option<VmName>,
+        /// Print only the names: A is new, M changed, D gone, and C was changed on this machine too
+        #[arg(long)]
+        name_status: bool,
+    },
+    /// Bring what a VM has changed in copies of folders to this machine, after confirmation
+    #[command(after_long_help = examples::APPLY)]
+    Apply {
+        /// Name of the VM [default: default, or the only VM with copies]
+        #[arg(add = all_vms())]
+        name: Option<VmName>,
+        /// Delete the copies of a VM that is off instead, with what it has changed
+        #[arg(long)]
+        discard: bool,
+        /// Do not ask for confirmation
+        #[arg(long)]
+        yes: bool,
+    },
     /// Copy a VM that is off: its home, and its system if it keeps one
     #[command(after_long_help = examples::CLONE)]
     Clone {

@@ -120,6 +120,20 @@ Examples:
   Show the messages of its QEMU:
   $ virtualghost logs --qemu web";
 
+pub const DIFF: &str = "\
+Examples:
+  Let a VM work on a copy of this folder, and see what it has changed:
+  $ virtualghost --name agent --share .:copy
+  $ virtualghost diff agent";
+
+pub const APPLY: &str = "\
+Examples:
+  Bring what the VM agent has changed in its copy to this machine:
+  $ virtualghost apply agent
+
+  Throw it away instead:
+  $ virtualghost apply agent --discard";
+
 pub const CLONE: &str = "\
 Examples:
   Try something in a copy of the VM web, and delete the copy:

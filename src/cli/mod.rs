@@ -6,6 +6,7 @@ pub mod complete;
 mod examples;
 mod folder;
 mod output;
+mod pager;
 mod vm_args;
 
 use crate::config::{Config, Layer};
@@ -50,6 +51,8 @@ fn run(cli: &Cli, blobs: &'static Blobs) -> Result<ExitCode> {
         Command::Logs { name, follow, qemu, network, raw, .. } => {
             commands::logs::run(name, *follow, commands::logs::Which::of(*qemu, *network), *raw)
         }
+        Command::Diff { name, name_status } => commands::diff::run(name.as_ref(), *name_status),
+        Command::Apply { name, discard, yes } => commands::apply::run(name.as_ref(), *discard, *yes),
         Command::Clone { name, new } => commands::clone::run(name, new),
         Command::Snapshot { name, tag } => commands::snapshot::make(name, tag.as_ref()),
         Command::Restore { name, tag, yes } => commands::snapshot::restore(name, tag, *yes),

@@ -3,6 +3,7 @@
 use super::{Kept, RunningVm, VmFiles, running, snapshots};
 use crate::error::{Error, Result};
 use crate::model::units::{SnapshotTag, VmName};
+use crate::share::copy::WorkingCopy;
 use crate::sys::Dirs;
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,6 +18,8 @@ pub struct KnownVm {
     pub home: Option<KeptDisk>,
     pub system: Option<KeptDisk>,
     pub snapshots: Vec<SnapshotTag>,
+    /// The folders of the host that it works on copies of.
+    pub copies: Vec<PathBuf>,
     /// When its disks or its console were last written; None if nothing is there.
     pub last_used: Option<SystemTime>,
 }
@@ -32,7 +35,8 @@ pub fn known(dirs: &Dirs) -> Vec<KnownVm> {
     let vms = dirs.vms_path();
     let homes = dirs.homes_path();
     let of_homes = entries(&homes).filter_map(|name| name.strip_suffix(".img")?.parse::<VmName>().ok());
-    let folders = [vms.clone(), dirs.systems_path(), dirs.all_snapshots_path()];
+    let folders =
+        [vms.clone(), dirs.systems_path(), dirs.all_snapshots_path(), dirs.all_working_copies_path()];
     let of_folders =
         folders.iter().flat_map(|all| entries(all)).filter_map(|name| name.parse::<VmName>().ok());
     let names: BTreeSet<_> = of_folders.chain(of_homes).collect();
@@ -66,6 +70,7 @@ fn look_at(dirs: &Dirs, vms: &Path, name: VmName) -> KnownVm {
         last_used: written(home.path()).max(written(&system.disk_path())).max(written(&console)),
         home: kept(home.path().to_owned(), home.bytes_on_disk()),
         snapshots: snapshots::list(dirs, &name),
+        copies: WorkingCopy::all(dirs, &name).iter().filter_map(WorkingCopy::origin).collect(),
         system: kept(system.disk_path(), system.bytes_on_disk()),
         name,
     }
@@ -77,6 +82,9 @@ fn kept(path: PathBuf, bytes_on_disk: Option<u64>) -> Option<KeptDisk> {
 
 impl KnownVm {
     fn is_there(&self) -> bool {
-        self.running.is_some() || self.last_used.is_some() || !self.snapshots.is_empty()
+        self.running.is_some()
+            || self.last_used.is_some()
+            || !self.snapshots.is_empty()
+            || !self.copies.is_empty()
     }
 }

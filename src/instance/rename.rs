@@ -26,6 +26,7 @@ pub fn rename(dirs: &Dirs, from: &VmName, to: &VmName) -> Result<()> {
     new_kept.remove()?;
     snapshots::remove_all(dirs, to)?;
     move_file(&dirs.snapshots_path(from), &dirs.snapshots_path(to))?;
+    move_file(&dirs.working_copies_path(from), &dirs.working_copies_path(to))?;
     move_file(old_kept.system.path(), new_kept.system.path())?;
     move_file(old_kept.home.path(), new_kept.home.path())?;
     let logs = |files: &VmFiles| {

@@ -31,6 +31,7 @@ pub fn announce(spec: &VmSpec, artifacts: &Artifacts, notices: &Path, reporter: 
         let can = match share.access {
             ShareAccess::Write => "can change",
             ShareAccess::Read => "can read",
+            ShareAccess::Copy => "works on a copy of",
         };
         reporter.notice(&format!(
             "the VM {can} {} of this machine, there as {}",

@@ -12,12 +12,13 @@ use crate::error::Result;
 use crate::host::pci;
 use crate::instance::{AgentAddress, HomeFile, Instance, Phase, Scratch, TerminalSize, VmState, WriteLimit};
 use crate::model::units::VmName;
-use crate::model::{AgentLink, Choice, Feature, Jail, Window};
+use crate::model::{AgentLink, Choice, Feature, Jail, ShareAccess, SharedFolder, Window};
 use crate::net::ports::Listening;
 use crate::net::{self, Network, Policy};
 use crate::payload::Installed;
 use crate::qemu::{self, Agent};
 use crate::remote::exec::{Place, Program};
+use crate::share::copy::{self, WorkingCopy};
 use crate::share::{Servers, Watched};
 use crate::supervise::{End, Stage, Vm, VmEvent};
 use crate::sys::{StopHandle, files};
@@ -104,6 +105,15 @@ impl<'a> Session<'a> {
             _gpu: gpu,
         };
         let LaunchPlan { spec, artifacts, dirs, .. } = &*session.plan;
+        for share in spec.shares.iter().filter(|share| share.access == ShareAccess::Copy) {
+            let unapplied = WorkingCopy::of(dirs, &spec.name, &share.folder).prepare(&share.folder)?;
+            if unapplied > 0 {
+                let (changes, folder, name) = (copy::counted(unapplied), share.folder.display(), &spec.name);
+                session.reporter.notice(&format!(
+                    "the copy of {folder} goes on with {changes}: virtualghost diff {name}; for a new copy: virtualghost apply {name} --discard"
+                ));
+            }
+        }
         announce(spec, artifacts, &dirs.notices_path(), &mut *session.reporter);
         if session.plan.planner.config.age_notice.value {
             announce_age(artifacts, &dirs.notices_path(), &mut *session.reporter);
@@ -140,7 +150,7 @@ impl<'a> Session<'a> {
         )?;
         launch.card = network.card();
         let watched = Watched::new(&self.plan.spec.shares);
-        let mut servers = Servers::start(&self.plan.spec.shares, &self.instance.files().share_socket_path())?;
+        let mut servers = Servers::start(&self.served(), &self.instance.files().share_socket_path())?;
         launch.shares = servers.devices();
         let stop = self.stop.clone();
         let mut vm = Vm::start(&launch, &stop)?;
@@ -168,6 +178,19 @@ impl<'a> Session<'a> {
         self.reporter.done();
         left.iter().chain(&watched.sentences()).for_each(|sentence| self.reporter.notice(sentence));
         Ok(vm.end())
+    }
+
+    /// The shares, with the copies in the place of the folders of which the VM gets one.
+    fn served(&self) -> Vec<SharedFolder> {
+        let LaunchPlan { spec, dirs, .. } = &*self.plan;
+        let served = spec.shares.iter().map(|share| match share.access {
+            ShareAccess::Copy => {
+                let copy = WorkingCopy::of(dirs, &spec.name, &share.folder);
+                SharedFolder { folder: copy.tree_path(), ..share.clone() }
+            }
+            ShareAccess::Write | ShareAccess::Read => share.clone(),
+        });
+        served.collect()
     }
 
     fn network_files(&self) -> net::Files {
@@ -221,6 +244,9 @@ impl<'a> Session<'a> {
     /// The VM died, or its checkpoint could not be published.
     pub fn finish(mut self, end: End) -> Result<ExitCode> {
         let published = self.mode.finish();
+        for sentence in copy::leave(&self.plan.dirs, &self.plan.spec.name) {
+            self.reporter.notice(&sentence);
+        }
         match end {
             End::Saved => {
                 published?;

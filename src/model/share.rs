@@ -13,6 +13,8 @@ pub enum ShareAccess {
     #[default]
     Write,
     Read,
+    /// It works on a copy, and what it changes there is brought into the folder on request.
+    Copy,
 }
 
 impl ShareAccess {
@@ -21,6 +23,7 @@ impl ShareAccess {
         match self {
             Self::Write => "rw",
             Self::Read => "ro",
+            Self::Copy => "copy",
         }
     }
 }
@@ -86,7 +89,7 @@ impl fmt::Display for GuestPath {
     }
 }
 
-/// A folder as it is written: `DIR[:ro|:rw][=PATH_IN_GUEST]`.
+/// A folder as it is written: `DIR[:ro|:rw|:copy][=PATH_IN_GUEST]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
     pub folder: PathBuf,
@@ -108,7 +111,7 @@ impl Share {
             Some(at) => (&bytes[..at], Some(GuestPath::new(&part(&bytes[at + 1..]))?)),
             None => (bytes, None),
         };
-        let words = [ShareAccess::Read, ShareAccess::Write];
+        let words = [ShareAccess::Read, ShareAccess::Write, ShareAccess::Copy];
         let ended = words.iter().find_map(|access| {
             let folder = folder.strip_suffix(access.word().as_bytes())?.strip_suffix(b":")?;
             Some((folder, *access))
@@ -116,7 +119,7 @@ impl Share {
         let (folder, access) = ended.unwrap_or((folder, ShareAccess::Write));
         if folder.is_empty() {
             return Err(Invalid(format!(
-                "a share is DIR, DIR:ro or DIR=PATH_IN_VM, not {:?}",
+                "a share is DIR, DIR:ro, DIR:copy or DIR=PATH_IN_VM, not {:?}",
                 text.display().to_string()
             )));
         }
@@ -208,6 +211,7 @@ mod tests {
             ("/a=/b", "/a", ShareAccess::Write, Some("/b")),
             ("/a=/x:ro=/b//c/", "/a=/x", ShareAccess::Read, Some("/b/c")),
             ("/a:ro=/", "/a", ShareAccess::Read, Some("/")),
+            ("/a:copy=/b", "/a", ShareAccess::Copy, Some("/b")),
         ] {
             let share: Share = text.parse().unwrap();
             assert_eq!((share.folder.to_str().unwrap(), share.access), (folder, access), "{text}");

@@ -6,6 +6,7 @@
 //!                    QEMU passes it on once, by a socket (vhost-user)
 //! ```
 
+pub mod copy;
 mod find;
 #[cfg_attr(target_os = "linux", path = "os/linux/mod.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "os/other.rs")]

@@ -129,6 +129,16 @@ impl Dirs {
         self.data.join("snapshots")
     }
 
+    /// The copies of folders that a VM works on: a folder for each.
+    pub fn working_copies_path(&self, name: &VmName) -> PathBuf {
+        self.all_working_copies_path().join(name.as_str())
+    }
+
+    /// A folder for each VM that works on copies.
+    pub fn all_working_copies_path(&self) -> PathBuf {
+        self.data.join("working-copies")
+    }
+
     /// The unfinished copies that this process makes of what VMs keep; on the same filesystem as these.
     pub fn copies_path(&self) -> PathBuf {
         self.data.join("copies").join(std::process::id().to_string())

@@ -13,6 +13,7 @@ mod os;
 mod pack;
 mod unpack;
 
+pub use os::{Folder, finish};
 pub use pack::pack;
 pub use unpack::{Target, unpack};
 
@@ -43,6 +44,9 @@ pub struct Metadata {
     pub kind: Kind,
     pub mode: u32,
     pub modified: SystemTime,
+    /// Of content, mode or names, which no program can set (inode(7), ctime); on Windows of the content alone.
+    pub changed: SystemTime,
+    pub size: u64,
 }
 
 /// Called during a copy.

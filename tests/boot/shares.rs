@@ -218,3 +218,43 @@ fn an_instant_start_has_the_folders_too() {
         assert!(scene.servers().is_empty());
     }
 }
+
+/// What the VM does with its copy is nobody's until it is applied.
+#[test]
+fn a_vm_works_on_a_copy_whose_changes_are_applied_on_request() {
+    let home = vm::home("share-copy");
+    let project = home.join("project");
+    fs::create_dir_all(project.join("src")).unwrap();
+    fs::write(project.join("src/main"), "one\n").unwrap();
+    fs::write(project.join("notes"), "mine\n").unwrap();
+    let run = |args: &[&str], script: &str| {
+        let mut run = command(&home);
+        run.args(args).arg("--share").arg(format!("{}:copy", project.display())).arg(&project);
+        run.args(["--", "sh", "-c", script]).output().unwrap()
+    };
+    let args = ["run", "--name", "agent", "--start", "boot"];
+    let first = run(&args, "pwd; echo two >>src/main; echo new >new; echo theirs >notes");
+    assert_eq!(String::from_utf8_lossy(&first.stdout), format!("{}\n", project.display()), "{first:?}");
+    assert_eq!(fs::read(project.join("src/main")).unwrap(), b"one\n");
+    fs::write(project.join("notes"), "mine, later\n").unwrap();
+
+    let output = |args: &[&str]| {
+        let output = command(&home).args(args).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(output(&["diff", "--name-status"]), "A\tnew\nC\tnotes\nM\tsrc/main\n");
+    let diff = output(&["diff"]);
+    assert!(diff.contains("--- a/src/main\n+++ b/src/main\n@@ -1 +1,2 @@\n one\n+two\n"), "{diff}");
+    // The next start goes on with them.
+    let second = run(&args, "cat new; rm new");
+    assert_eq!(second.stdout, b"new\n", "{second:?}");
+    output(&["apply", "--yes"]);
+    assert_eq!(fs::read(project.join("src/main")).unwrap(), b"one\ntwo\n");
+    assert_eq!(fs::read(project.join("notes")).unwrap(), b"mine, later\n");
+    assert_eq!(fs::read(project.join("notes.from-agent")).unwrap(), b"theirs\n");
+    assert!(!project.join("new").exists());
+    assert_eq!(output(&["diff"]), "");
+    output(&["apply", "--discard"]);
+    assert!(!home.join(".local/share/virtualghost/working-copies").join("agent").exists());
+}

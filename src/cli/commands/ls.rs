@@ -29,6 +29,7 @@ fn details(vm: &KnownVm) -> serde_json::Value {
         "home": disk(&vm.home),
         "system": disk(&vm.system),
         "snapshots": vm.snapshots.iter().map(SnapshotTag::as_str).collect::<Vec<_>>(),
+        "copies": vm.copies,
         "last_used": last_used(vm),
     })
 }

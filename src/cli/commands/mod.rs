@@ -1,11 +1,13 @@
 //! One file per command: arguments in, output out. The work is done by the layers below.
 
+pub mod apply;
 pub mod checkpoint;
 pub mod clean;
 pub mod clone;
 pub mod completions;
 pub mod config;
 pub mod cp;
+pub mod diff;
 pub mod doctor;
 pub mod exec;
 pub mod gpu;

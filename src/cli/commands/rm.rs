@@ -4,6 +4,7 @@ use crate::cli::output::{confirmed, print};
 use crate::error::{Error, Kind, Result};
 use crate::instance::{self, Kept, KeptDisk, KnownVm, snapshots};
 use crate::model::units::{SnapshotTag, VmName};
+use crate::share::copy::WorkingCopy;
 use crate::sys::Dirs;
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ pub fn run(name: &VmName, snapshot: Option<&SnapshotTag>, yes: bool) -> Result<E
     }
     instance::remove(&dirs.vms_path(), name, || {
         snapshots::remove_all(&dirs, name)?;
+        WorkingCopy::all(&dirs, name).iter().try_for_each(WorkingCopy::remove)?;
         Kept::of_vm(&dirs, name).remove()
     })?;
     print(format_args!("removed {name}{}", with(&kept, |(what, _)| (*what).to_owned())))
@@ -38,10 +40,12 @@ pub fn run(name: &VmName, snapshot: Option<&SnapshotTag>, yes: bool) -> Result<E
 fn kept(vm: &KnownVm) -> Vec<(&'static str, String)> {
     let detail = |disk: &KeptDisk| format!("{}, {} MiB", disk.path.display(), disk.bytes_on_disk >> 20);
     let tags: Vec<_> = vm.snapshots.iter().map(SnapshotTag::as_str).collect();
+    let copies: Vec<_> = vm.copies.iter().map(|folder| folder.display().to_string()).collect();
     let kept = [
         ("its home", vm.home.as_ref().map(detail)),
         ("its system", vm.system.as_ref().map(detail)),
         ("its snapshots", (!tags.is_empty()).then(|| tags.join(", "))),
+        ("what it has changed in copies", (!copies.is_empty()).then(|| copies.join(", "))),
     ];
     kept.into_iter().filter_map(|(what, detail)| Some((what, detail?))).collect()
 }

@@ -48,10 +48,18 @@ impl Folder {
             nix::libc::S_IFLNK => Kind::Link,
             _ => Kind::Other,
         };
-        let seconds = Duration::from_secs(found.st_mtime.try_into().unwrap_or_default());
-        let modified =
-            UNIX_EPOCH + seconds + Duration::from_nanos(found.st_mtime_nsec.try_into().unwrap_or_default());
-        Ok(Some(Metadata { kind, mode: i64::from(found.st_mode & 0o777) as u32, modified }))
+        let since_1970 = |seconds: i64, nanoseconds: i64| {
+            UNIX_EPOCH
+                + Duration::from_secs(seconds.try_into().unwrap_or_default())
+                + Duration::from_nanos(nanoseconds.try_into().unwrap_or_default())
+        };
+        Ok(Some(Metadata {
+            kind,
+            mode: i64::from(found.st_mode & 0o777) as u32,
+            modified: since_1970(found.st_mtime, found.st_mtime_nsec),
+            changed: since_1970(found.st_ctime, found.st_ctime_nsec),
+            size: found.st_size.try_into().unwrap_or_default(),
+        }))
     }
 
     /// In order, so that a copy is the same each time.
@@ -102,6 +110,11 @@ impl Folder {
 
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir)?)
+    }
+
+    /// An empty one.
+    pub fn remove_folder(&self, name: &OsStr) -> io::Result<()> {
+        Ok(unlinkat(&self.0, name, UnlinkatFlags::RemoveDir)?)
     }
 
     /// Sets what a folder gets when everything is in it.

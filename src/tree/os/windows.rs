@@ -42,7 +42,8 @@ impl Folder {
             kind if kind.is_file() => (Kind::File, 0o644),
             _ => (Kind::Other, 0),
         };
-        Ok(Some(Metadata { kind, mode, modified: found.modified()? }))
+        let modified = found.modified()?;
+        Ok(Some(Metadata { kind, mode, modified, changed: modified, size: found.len() }))
     }
 
     /// In order, so that a copy is the same each time.
@@ -83,6 +84,11 @@ impl Folder {
 
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
         fs::remove_file(self.0.join(name))
+    }
+
+    /// An empty one.
+    pub fn remove_folder(&self, name: &OsStr) -> io::Result<()> {
+        fs::remove_dir(self.0.join(name))
     }
 
     /// Nothing: the times of a folder can't be set through its path, and there are no modes.
