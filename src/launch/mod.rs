@@ -28,13 +28,15 @@ pub use shell_command::command_line;
 use crate::error::{Error, Result};
 use crate::instance::{Instance, VmFiles};
 use crate::jail;
-use crate::model::{Feature, Source, Start, TimeLimits, VmSpec};
+use crate::model::{Feature, GuestPath, Source, Start, TimeLimits, VmSpec};
 use crate::qemu::{self, Paths, RootDisk};
 use crate::remote::{self, exec::Program};
 use crate::supervise::{End, Launch, Limits};
 use crate::sys::{Dirs, files, process};
+use anyhow::Context;
 use reporter::Reporter;
 use session::Session;
+use std::ffi::{OsStr, OsString};
 use std::process::{Command, ExitCode};
 
 /// Runs the VM to its end.
@@ -81,7 +83,20 @@ fn write_ssh_config(spec: &VmSpec, files: &VmFiles, dirs: &Dirs) -> Result<Comma
     ] {
         files::replace(path, &text, &own.with_extension("new"))?;
     }
-    Ok(remote::ssh(&own, &spec.name, false, remote::Terminal::Forced, &[]))
+    let command = spec.workdir.as_ref().map(shell_in).transpose()?;
+    Ok(remote::ssh(&own, &spec.name, false, remote::Terminal::Forced, command.as_slice()))
+}
+
+/// The words that open the user's shell in this folder of the guest; at home, if it is not there.
+fn shell_in(workdir: &GuestPath) -> Result<OsString> {
+    let quoted = shlex::bytes::try_quote(workdir.as_os_str().as_encoded_bytes())
+        .with_context(|| format!("can't open a shell in {workdir}"))?;
+    // SAFETY: the bytes of an OsStr, with ASCII characters added between them.
+    let quoted = unsafe { OsStr::from_encoded_bytes_unchecked(&quoted) };
+    let mut words = OsString::from("cd ");
+    words.push(quoted);
+    words.push("; exec \"$SHELL\" -l");
+    Ok(words)
 }
 
 fn qemu_launch(spec: &VmSpec, paths: &Paths, unique: u64, instance: &Instance) -> Launch {
@@ -148,5 +163,17 @@ pub mod testing {
             artifacts,
             unique: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_opens_in_a_folder_of_any_name() {
+        let words = |path: &str| shell_in(&GuestPath::new(path.as_ref()).unwrap()).unwrap();
+        assert_eq!(words("/src"), r#"cd /src; exec "$SHELL" -l"#);
+        assert_eq!(words("/it's $(odd)"), r#"cd "/it's "'$(odd)'; exec "$SHELL" -l"#);
     }
 }

@@ -16,7 +16,10 @@ pub fn run(as_json: bool) -> Result<ExitCode> {
     if found.is_empty() {
         return print("there is no VM");
     }
-    print_table(["NAME", "STATE", "HOME", "SYSTEM", "SNAPSHOTS", "LAST USED"], found.iter().map(row))
+    print_table(
+        ["NAME", "STATE", "HOME", "SYSTEM", "SNAPSHOTS", "COPIES", "LAST USED"],
+        found.iter().map(row),
+    )
 }
 
 fn details(vm: &KnownVm) -> serde_json::Value {
@@ -34,13 +37,14 @@ fn details(vm: &KnownVm) -> serde_json::Value {
     })
 }
 
-fn row(vm: &KnownVm) -> [String; 6] {
+fn row(vm: &KnownVm) -> [String; 7] {
     let size = |disk: &Option<KeptDisk>| {
         disk.as_ref().map(|disk| format!("{} MiB", disk.bytes_on_disk >> 20)).unwrap_or_default()
     };
     let snapshots = vm.snapshots.iter().map(SnapshotTag::as_str).collect::<Vec<_>>().join(", ");
+    let copies = vm.copies.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ");
     let last_used = last_used(vm).unwrap_or_default();
-    [vm.name.to_string(), state(vm), size(&vm.home), size(&vm.system), snapshots, last_used]
+    [vm.name.to_string(), state(vm), size(&vm.home), size(&vm.system), snapshots, copies, last_used]
 }
 
 /// As `ps` prints it, and `off`.

@@ -20,6 +20,7 @@ use crate::sys::{Dirs, files};
 use crate::tree::Folder;
 use anyhow::Context;
 use base::Base;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -78,6 +79,9 @@ impl WorkingCopy {
         let (from, to) = (Folder::open(origin)?, Folder::open(&self.tree_path())?);
         let mut base = Base { origin: origin.to_owned(), ..Base::default() };
         base.copy(&from, &to, Path::new(""))?;
+        if let Some(itself) = from.look(OsStr::new("."))? {
+            to.finish(itself.mode, itself.modified)?;
+        }
         base.save(&self.0)
     }
 
