@@ -6,7 +6,7 @@
 
 use super::status::{self, RUNTIME};
 use super::timezone;
-use super::{desktop, shares};
+use super::{desktop, doors};
 use crate::protocol::{GuestEvent, GuestIdentity, HEADLESS, line};
 use nix::libc;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -45,8 +45,8 @@ pub fn checkpoint() -> io::Result<()> {
     if identity.home {
         run("/usr/lib/virtualghost/home", &[])?;
     }
-    if let Some(folders) = &identity.shares {
-        shares::set(folders)?;
+    if let Some(opened) = &identity.doors {
+        doors::open(opened)?;
     }
     fs::create_dir_all("/run/virtualghost")?;
     fs::write(desktop::RESUMED, "")?;

@@ -17,6 +17,7 @@ mod connection;
 mod control;
 mod copy;
 mod desktop;
+mod doors;
 mod forward;
 mod keys;
 mod listen;
@@ -63,7 +64,7 @@ pub fn main() -> ExitCode {
         Some(first) if first == control::CONTROL => control::control(),
         Some(first) if first == checkpoint::CHECKPOINT => checkpoint::checkpoint(),
         Some(first) if first == copy::COPY => copy::copy(),
-        Some(first) if first == shares::COMMAND => shares::of_credential(),
+        Some(first) if first == doors::COMMAND => doors::of_credential(),
         Some(first) if first == timezone::COMMAND => timezone::from_kernel_cmdline(),
         Some(first) if first == session::SFTP_SERVER => sftp::serve(io::stdin().lock(), io::stdout().lock()),
         _ => options::Options::parse(std::env::args_os()).and_then(serve),

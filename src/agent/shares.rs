@@ -3,7 +3,7 @@
 //! A folder that can't be mounted is reported to the user, and the session goes on without it.
 
 use super::status;
-use crate::protocol::{GuestShare, GuestShares, SHARES, TERMINAL_USER, share_tag};
+use crate::protocol::{Doors, GuestShare, TERMINAL_USER, share_tag};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use std::ffi::OsStr;
@@ -15,11 +15,6 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// The argument that makes this program mount what the credential lists.
-pub const COMMAND: &str = "shares";
-
-/// Where systemd puts the credentials of the machine (systemd.exec(5)).
-const CREDENTIALS: &str = "/run/credentials/@system";
 /// A link to the folder that the terminal opens in.
 const WORKDIR: &str = "/run/virtualghost/workdir";
 /// A device that was plugged in is there after some hundredths of a second.
@@ -29,27 +24,20 @@ const DEVICES: &str = "/sys/fs/virtiofs";
 const UNBIND: &str = "/sys/bus/virtio/drivers/virtiofs/unbind";
 const LOOK: Duration = Duration::from_millis(10);
 
-/// # Errors
-/// The credential is no list, or the host can't be reached.
-pub fn of_credential() -> io::Result<()> {
-    let text = fs::read_to_string(Path::new(CREDENTIALS).join(SHARES))?;
-    set(&serde_json::from_str(&text)?)
-}
-
+/// Mounts all of them, and notes where the terminal opens.
+///
 /// # Errors
 /// The host can't be reached.
-pub fn set(shares: &GuestShares) -> io::Result<()> {
+pub fn mount_all(doors: &Doors) -> io::Result<()> {
     let mut missing = Vec::new();
-    for share in &shares.shares {
+    for share in &doors.shares {
         let place = path(&share.place.0);
         if let Err(e) = attach(share, &place) {
             missing.push(format!("{} is not in the VM: {e}", place.display()));
         }
     }
-    if let Some(workdir) =
-        shares.workdir.as_ref().map(|workdir| path(&workdir.0)).filter(|path| path.is_dir())
+    if let Some(workdir) = doors.workdir.as_ref().map(|workdir| path(&workdir.0)).filter(|path| path.is_dir())
     {
-        fs::create_dir_all("/run/virtualghost")?;
         std::os::unix::fs::symlink(workdir, WORKDIR)?;
     }
     missing.into_iter().try_for_each(|message| status::report(["notice".to_owned(), message].into_iter()))

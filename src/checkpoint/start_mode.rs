@@ -138,7 +138,7 @@ pub fn resume(spec: &VmSpec, paths: &Paths, credentials: &Credentials) -> Result
         entropy: instance::entropy(),
         safe: spec.safe,
         home: home.is_some(),
-        shares: qemu::guest_shares(spec),
+        doors: qemu::doors(spec),
         credentials: credentials.iter().cloned().collect(),
     };
     Ok(Resume { identity, home, shares: qemu::plugged_shares(spec) })

@@ -150,6 +150,10 @@ pub struct RunArgs {
     #[arg(long, help_heading = FOLDERS)]
     pub share_anyway: bool,
 
+    /// Give the VM the name and the address for commits that git has here
+    #[arg(long, help_heading = FOLDERS)]
+    pub git_identity: bool,
+
     #[command(flatten)]
     pub vm: VmArgs,
 

@@ -182,6 +182,7 @@ settings! {
     ports: PortsChoice,
     publish: Published,
     shares: Shares,
+    git_identity: bool,
     jail: JailChoice,
     jail_log: bool,
     boot_timeout: Seconds,

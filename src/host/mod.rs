@@ -4,6 +4,7 @@
 //! failed are disabled with [`HostFacts::disable`].
 
 #[cfg(target_os = "linux")]
+pub mod git;
 mod keyboard;
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]

@@ -39,6 +39,9 @@ pub fn announce(spec: &VmSpec, artifacts: &Artifacts, notices: &Path, reporter: 
             share.place
         ));
     }
+    if let Some(git) = &spec.git {
+        reporter.notice(&format!("commits in the VM are by {git}"));
+    }
     if let Some(passed) = spec.passthrough.as_ref().filter(|passed| passed.pack.value.is_none()) {
         let because = &passed.pack.because;
         reporter.notice(&format!("the VM has no drivers for physical GPUs: {because}; {MAKE_PACK}"));

@@ -4,7 +4,7 @@ use super::KnownFailures;
 use crate::checkpoint::{Checkpoint, StartMode};
 use crate::config::Config;
 use crate::error::Result;
-use crate::host::HostFacts;
+use crate::host::{HostFacts, git};
 use crate::instance::{self, System, VmFiles};
 use crate::model::units::VmName;
 use crate::model::{Arch, Feature, Start, VmSpec, Window};
@@ -108,7 +108,9 @@ impl LaunchPlan {
                 share::find(&config.shares.value.0, folder.as_deref(), &protected, share_anyway)?
             }
         };
-        let vm = WantedVm { name, is_ephemeral: ephemeral, system: kept, shares, workdir };
+        let wants_git = config.git_identity.value && purpose != Purpose::Checkpoint;
+        let git = wants_git.then(git::identity).transpose()?;
+        let vm = WantedVm { name, is_ephemeral: ephemeral, system: kept, shares, workdir, git };
         let guest = artifacts::guest_arch(facts.arch, embedded.as_ref());
         let planner = Planner { config, guest, vm, safe: false, purpose };
         let spec = planner.plan(&facts)?;

@@ -2,8 +2,8 @@
 
 use super::units::{HomeSize, Hostname, MemorySize, PciAddress, RootSize, Vcpus, VmName, WindowSize};
 use super::{
-    Accelerator, Feature, GuestPath, Initrd, Net, Os, Passthrough, Ports, Publish, Rule, ServiceManager,
-    Session, SharedFolder, Source, Terminal, Timezone, Window,
+    Accelerator, Feature, GitIdentity, GuestPath, Initrd, Net, Os, Passthrough, Ports, Publish, Rule,
+    ServiceManager, Session, SharedFolder, Source, Terminal, Timezone, Window,
 };
 use crate::model::Arch;
 use std::fmt;
@@ -226,6 +226,8 @@ pub struct VmSpec {
     pub shares: Vec<SharedFolder>,
     /// Where the terminal opens, if not in the home.
     pub workdir: Option<GuestPath>,
+    /// The name for git's commits.
+    pub git: Option<GitIdentity>,
     pub keep: Choice<Keep>,
     /// Of the root disk, unless the image is larger.
     pub root_size: RootSize,
@@ -321,6 +323,9 @@ impl fmt::Display for VmSpec {
         }
         if let Some(workdir) = &self.workdir {
             row("workdir", workdir, "")?;
+        }
+        if let Some(git) = &self.git {
+            row("git", git, "name for commits")?;
         }
         row("keep", &self.keep.value, &self.keep.because)?;
         row("root", &disk(self.keeps_system(), self.root_size), "")?;

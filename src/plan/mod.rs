@@ -17,8 +17,8 @@ use crate::error::{Error, Kind};
 use crate::host::{Availability, HostFacts};
 use crate::model::units::{Hostname, MemorySize, Seconds, VmName};
 use crate::model::{
-    Accelerator, AgentLink, Arch, Choice, GpuMode, GuestPath, Initrd, Jail, Keep, Os, Passthrough, Scope,
-    ServiceManager, SharedFolder, Source, Start, Terminal, TimeLimits, VmSpec, Window,
+    Accelerator, AgentLink, Arch, Choice, GitIdentity, GpuMode, GuestPath, Initrd, Jail, Keep, Os,
+    Passthrough, Scope, ServiceManager, SharedFolder, Source, Start, Terminal, TimeLimits, VmSpec, Window,
 };
 use std::fmt;
 use std::path::PathBuf;
@@ -66,6 +66,8 @@ pub struct WantedVm {
     pub shares: Vec<SharedFolder>,
     /// Where its terminal is to open, if not in the home.
     pub workdir: Option<GuestPath>,
+    /// The name for git's commits, if it is to have one.
+    pub git: Option<GitIdentity>,
 }
 
 /// The image that a VM's kept system was made from, and the file in which the system has it.
@@ -123,6 +125,7 @@ pub fn plan(facts: &HostFacts, config: &Config, guest: Arch, vm: &WantedVm) -> R
         keep,
         shares: shares(facts.os, vm)?,
         workdir: vm.workdir.clone(),
+        git: vm.git.clone(),
         root_size: config.root_size.value,
         home_size: config.home_size.value,
         jail_may_widen: config.jail.value == JailChoice::Auto

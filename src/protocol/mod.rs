@@ -40,8 +40,8 @@ pub const AUTHORIZED_USER: &str = "ghostly.authorized-user";
 pub const AUTHORIZED_ROOT: &str = "ghostly.authorized-root";
 pub const CREDENTIALS: [&str; 3] = [HOST_KEY, AUTHORIZED_USER, AUTHORIZED_ROOT];
 
-/// The system credential with the [`GuestShares`] of a VM that boots, if there are any. It is no secret.
-pub const SHARES: &str = "ghostly.shares";
+/// The system credential with the [`Doors`] of a VM that boots, if there are any. It is no secret.
+pub const DOORS: &str = "ghostly.doors";
 
 /// The user and group id of the terminal's user in the guest.
 pub const TERMINAL_USER: u32 = 1000;
@@ -122,7 +122,7 @@ pub struct GuestIdentity {
     pub safe: bool,
     /// The home disk is attached.
     pub home: bool,
-    pub shares: Option<GuestShares>,
+    pub doors: Option<Doors>,
     /// The texts of systemd's credentials, by name.
     pub credentials: BTreeMap<String, String>,
 }
@@ -143,13 +143,23 @@ pub fn share_tag(number: usize) -> String {
     format!("share{number}")
 }
 
-/// Folders of the host that the guest mounts, and where its terminal opens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GuestShares {
+/// What the user has opened of the host to the guest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doors {
     pub shares: Vec<GuestShare>,
+    /// Where the terminal opens, if not in the home.
     pub workdir: Option<Bytes>,
+    /// Name and address for git's commits.
+    pub git: Option<GitIdentity>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitIdentity {
+    pub name: String,
+    pub email: String,
+}
+
+/// A folder to mount.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestShare {
     /// Of the virtio-fs device.
@@ -190,7 +200,7 @@ mod tests {
             entropy: "00ff".to_owned(),
             safe: false,
             home: false,
-            shares: None,
+            doors: None,
             credentials: [("key".to_owned(), "-----\nsecret\n".to_owned())].into(),
         };
         let text = line(&identity);
@@ -202,7 +212,7 @@ mod tests {
 
     #[test]
     fn an_identity_without_all_of_it_is_none() {
-        let whole = r#"{"host_name":"a","timezone":"UTC","clock":1,"entropy":"00","safe":false,"home":false,"shares":null,"credentials":{"a":"b"}}"#;
+        let whole = r#"{"host_name":"a","timezone":"UTC","clock":1,"entropy":"00","safe":false,"home":false,"doors":null,"credentials":{"a":"b"}}"#;
         assert!(serde_json::from_str::<GuestIdentity>(whole).is_ok());
         assert!(serde_json::from_str::<GuestIdentity>(&whole.replace("\"clock\":1,", "")).is_err());
         assert!(serde_json::from_str::<GuestIdentity>("").is_err());

@@ -7,6 +7,7 @@
 mod channels;
 mod disks;
 mod display;
+mod doors;
 mod environment;
 mod kernel_cmdline;
 mod machine;
@@ -17,9 +18,10 @@ mod shares;
 mod switch;
 
 pub use channels::{Agent, Channel, Channels, KeySource, channels};
+pub use doors::doors;
 pub use environment::environment;
 pub use paths::{Bundle, Paths, Program, RootDisk};
-pub use shares::{guests as guest_shares, plugged as plugged_shares};
+pub use shares::plugged as plugged_shares;
 pub use switch::Switch;
 
 use crate::model::{Accelerator, Net, Os, Start, VmSpec};
@@ -41,7 +43,7 @@ pub fn argv(spec: &VmSpec, paths: &Paths, channels: &Channels) -> Vec<OsString> 
         network(spec, channels),
         agent(channels.agent),
         credentials(spec, paths, channels.keys),
-        shares::credential(spec),
+        doors::credential(spec),
         entropy_and_memory(),
         shares::port(spec),
         shares::devices(spec, channels),

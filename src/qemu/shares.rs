@@ -1,13 +1,12 @@
-//! Folders of the host: the devices that lead to their servers, and the guest's list of them.
+//! Folders of the host: the devices that lead to their servers.
 //!
 //! A server reads and writes the guest's memory, so with shares that is memory which another process can map (QEMU's
 //! docs/system/devices/vhost-user.rst). A VM that resumes a checkpoint has a PCI port for the devices; they are plugged in
 //! after it is restored, because a checkpoint can't contain them.
 
 use super::{Channels, Switch};
-use crate::model::{Arch, Os, ShareAccess, Start, VmSpec};
-use crate::protocol::request::Bytes;
-use crate::protocol::{GuestShare, GuestShares, SHARES, share_tag};
+use crate::model::{Arch, Os, Start, VmSpec};
+use crate::protocol::share_tag;
 use serde_json::{Value, json};
 
 const DEVICE: &str = "vhost-user-fs-pci";
@@ -67,30 +66,4 @@ pub fn plugged(spec: &VmSpec) -> Vec<Value> {
         json!({ "driver": DEVICE, "id": tag, "chardev": tag, "tag": tag, "bus": PORT, "addr": format!("0.{number}"), "multifunction": true })
     };
     (0..spec.shares.len()).rev().map(plug).collect()
-}
-
-/// What the guest is to mount, and where its terminal opens.
-pub fn guests(spec: &VmSpec) -> Option<GuestShares> {
-    if spec.shares.is_empty() && spec.workdir.is_none() {
-        return None;
-    }
-    let bytes = |place: &std::ffi::OsStr| Bytes(place.as_encoded_bytes().to_vec());
-    let shares = spec.shares.iter().enumerate().map(|(number, share)| GuestShare {
-        tag: share_tag(number),
-        place: bytes(share.place.as_os_str()),
-        is_read_only: share.access == ShareAccess::Read,
-    });
-    let workdir = spec.workdir.as_ref().map(|place| bytes(place.as_os_str()));
-    Some(GuestShares { shares: shares.collect(), workdir })
-}
-
-/// The list as a credential. It is no secret: it is on the command line.
-pub fn credential(spec: &VmSpec) -> Vec<Switch> {
-    let Some(guests) = guests(spec).filter(|_| spec.start.value == Start::Boot) else { return Vec::new() };
-    let text = serde_json::to_string(&guests).expect("strings have a JSON form");
-    vec![
-        Switch::options("-fw_cfg")
-            .set("name", format!("opt/io.systemd.credentials/{SHARES}"))
-            .set("string", text),
-    ]
 }

@@ -14,7 +14,7 @@ mod os;
 mod triggers;
 
 pub use find::{Found, Protected, find};
-pub use os::{DeviceEnd, Servers, role};
+pub use os::{Servers, role};
 
 use crate::protocol::HostMessage;
 pub use triggers::Watched;

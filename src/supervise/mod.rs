@@ -56,7 +56,6 @@ use crate::net::CardEnd;
 use crate::protocol::{self, HostMessage};
 use crate::qemu::Channels;
 use crate::qemu::qmp::{Command, Step};
-use crate::share::DeviceEnd;
 use crate::sys::process::Exit;
 use crate::sys::signals::WakerGuard;
 use crate::sys::{FileLock, StopHandle};
@@ -68,6 +67,7 @@ use readers::Readers;
 use state_machine::{Action, Event, StateMachine};
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -94,7 +94,7 @@ pub struct Launch {
     /// The end of the cable that QEMU's network card gets, if it has a peer (Unix).
     pub card: Option<Arc<CardEnd>>,
     /// The connections to the servers of shared folders, in the order of the descriptors in `channels`.
-    pub shares: Vec<Arc<DeviceEnd>>,
+    pub shares: Vec<Arc<File>>,
     /// The guest's credentials, for the descriptors in `channels`.
     pub keys: Vec<String>,
     /// The files to which the guest's console and QEMU's standard error are appended, up to 16 MiB each.

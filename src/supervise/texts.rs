@@ -138,7 +138,7 @@ fn notices_and_ends_at_a_checkpoint() {
         entropy: "00".into(),
         safe: false,
         home: false,
-        shares: None,
+        doors: None,
         credentials: Default::default(),
     };
     let resume = Resume { identity, home: None, shares: Vec::new() };

@@ -109,6 +109,7 @@ pub fn vm(name: &str) -> WantedVm {
         system: None,
         shares: Vec::new(),
         workdir: None,
+        git: None,
     }
 }
 

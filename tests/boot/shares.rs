@@ -227,6 +227,8 @@ fn a_vm_works_on_a_copy_whose_changes_are_applied_on_request() {
     fs::create_dir_all(project.join("src")).unwrap();
     fs::write(project.join("src/main"), "one\n").unwrap();
     fs::write(project.join("notes"), "mine\n").unwrap();
+    fs::write(home.join(".gitconfig"), "[user]\nname = Ann \\\"A\\\" Example\nemail = ann@example.com\n")
+        .unwrap();
     let run = |args: &[&str], script: &str| {
         let mut run = command(&home);
         run.args(args).arg("--share").arg(format!("{}:copy", project.display())).arg(&project);
@@ -247,8 +249,17 @@ fn a_vm_works_on_a_copy_whose_changes_are_applied_on_request() {
     let diff = output(&["diff"]);
     assert!(diff.contains("--- a/src/main\n+++ b/src/main\n@@ -1 +1,2 @@\n one\n+two\n"), "{diff}");
     // The next start goes on with them.
-    let second = run(&args, "cat new; rm new");
-    assert_eq!(second.stdout, b"new\n", "{second:?}");
+    let second = run(
+        &["run", "--name", "agent", "--start", "boot", "--git-identity"],
+        "cat new; rm new; cat /etc/gitconfig /run/virtualghost/gitconfig",
+    );
+    let stdout = String::from_utf8_lossy(&second.stdout);
+    let git = "\tname = \"Ann \\\"A\\\" Example\"\n\temail = \"ann@example.com\"\n";
+    assert!(
+        stdout.starts_with("new\n") && stdout.contains("path = /run/virtualghost/gitconfig"),
+        "{second:?}"
+    );
+    assert!(stdout.ends_with(git), "{second:?}");
     output(&["apply", "--yes"]);
     assert_eq!(fs::read(project.join("src/main")).unwrap(), b"one\ntwo\n");
     assert_eq!(fs::read(project.join("notes")).unwrap(), b"mine, later\n");

@@ -83,6 +83,7 @@ fn strict(folder: &Path) -> JailPolicy {
         system: None,
         shares: Vec::new(),
         workdir: None,
+        git: None,
     };
     let layer = Layer::file("jail = \"strict\"", Path::new("/config.toml"), &vm.name).unwrap();
     let config = Config::merge([layer]);

@@ -38,6 +38,7 @@ pub fn run(
     if !args.share.is_empty() {
         layer.shares = Some(Setting::flag("share", Shares(args.share.clone())));
     }
+    layer.git_identity = args.git_identity.then(|| Setting::flag("git-identity", true));
     let request = Request {
         ephemeral: args.ephemeral,
         folder: args.folder.clone(),

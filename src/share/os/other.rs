@@ -3,17 +3,16 @@
 use crate::error::{Error, Kind, Result};
 use crate::model::SharedFolder;
 use crate::share::Report;
-
-/// What QEMU gets of a server.
-#[derive(Debug)]
-pub enum DeviceEnd {}
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
 
 pub struct Servers;
 
 impl Servers {
     /// # Errors
     /// There is something to serve.
-    pub fn start(shares: &[SharedFolder], _: &std::path::Path) -> Result<Self> {
+    pub fn start(shares: &[SharedFolder], _: &Path) -> Result<Self> {
         match shares.first() {
             None => Ok(Self),
             Some(share) => Err(Error::new(
@@ -23,7 +22,7 @@ impl Servers {
         }
     }
 
-    pub fn devices(&self) -> Vec<std::sync::Arc<DeviceEnd>> {
+    pub fn devices(&self) -> Vec<Arc<File>> {
         Vec::new()
     }
 

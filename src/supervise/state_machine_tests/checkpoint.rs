@@ -11,7 +11,7 @@ fn resume() -> Resume {
         entropy: "00".into(),
         safe: false,
         home: true,
-        shares: None,
+        doors: None,
         credentials: Default::default(),
     };
     Resume {

@@ -69,6 +69,14 @@ fn bad_files() {
         "--display cocoa",
         "--display none --gl on",
         "--input /dev/input/event0",
+        "--share /nowhere",
+        &format!("--share {}", text.display()),
+        "--share /proc:ro",
+        "--share /usr/share:ro",
+        "--share /usr/share:ro=relative",
+        "--git-identity",
+        "diff",
+        "apply web",
     ] {
         assert_eq!(terminal.run(&home, words).status.code(), Some(2), "{words}");
     }

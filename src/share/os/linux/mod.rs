@@ -12,9 +12,9 @@ use crate::share::Report;
 use crate::sys::descriptors::Assigned;
 use crate::sys::{process, sockets};
 use anyhow::Context;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -26,16 +26,6 @@ const CONTROL: RawFd = 4;
 /// A longer message is no sentence.
 const MESSAGE_BYTES: u64 = 1000;
 
-/// The end of the connection to a server that QEMU gets.
-#[derive(Debug)]
-pub struct DeviceEnd(UnixStream);
-
-impl AsFd for DeviceEnd {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
 /// The servers of one VM's folders. They end when this is dropped.
 pub struct Servers(Vec<Server>);
 
@@ -44,7 +34,8 @@ struct Server {
     child: Child,
     control: UnixStream,
     stderr: ChildStderr,
-    device: Arc<DeviceEnd>,
+    /// The end of the connection to it that QEMU gets: a socket.
+    device: Arc<File>,
     has_ended: bool,
 }
 
@@ -65,7 +56,7 @@ impl Servers {
     }
 
     /// What QEMU gets, in the order of the folders.
-    pub fn devices(&self) -> Vec<Arc<DeviceEnd>> {
+    pub fn devices(&self) -> Vec<Arc<File>> {
         self.0.iter().map(|server| server.device.clone()).collect()
     }
 
@@ -91,7 +82,7 @@ impl Server {
             child,
             control,
             stderr,
-            device: Arc::new(DeviceEnd(device?)),
+            device: Arc::new(File::from(OwnedFd::from(device?))),
             has_ended: false,
         };
         let mut word = [0];
