@@ -67,7 +67,11 @@ async fn relay(mut host: TcpStream) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;
+    use std::time::Duration;
     use tokio::io::AsyncWriteExt;
+
+    /// Far longer than a relay on one machine takes.
+    const HUNG: Duration = Duration::from_secs(30);
 
     async fn relayed(host: IpAddr, port: u16) -> Vec<u8> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -77,7 +81,8 @@ mod tests {
         stream.write_all(&[&port.to_be_bytes()[..], b"hello"].concat()).await.unwrap();
         stream.shutdown().await.unwrap();
         let mut text = Vec::new();
-        let _ = stream.read_to_end(&mut text).await;
+        let read = tokio::time::timeout(HUNG, stream.read_to_end(&mut text)).await;
+        assert!(read.is_ok(), "the relay does not pass on the end of what the host sends");
         serving.abort();
         text
     }

@@ -74,6 +74,9 @@ pub enum Command {
         /// Allocate a terminal for the command too; twice, even if standard input is none
         #[arg(short, long, action = clap::ArgAction::Count)]
         tty: u8,
+        /// Let the VM set this terminal's clipboard and title, and ask it questions
+        #[arg(long)]
+        raw: bool,
         /// Command line for the guest's shell, as with ssh
         #[arg(last = true, value_name = "CMD")]
         command: Vec<OsString>,

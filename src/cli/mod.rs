@@ -13,6 +13,7 @@ use crate::config::{Config, Layer};
 use crate::error::Result;
 use crate::model::units::VmName;
 use crate::payload::Blobs;
+use crate::remote::shown::Output;
 use crate::sys::{Dirs, output::error_line, process};
 use args::{Cli, Command, ProgramArgs};
 use clap::Parser;
@@ -39,7 +40,10 @@ fn run(cli: &Cli, blobs: &'static Blobs) -> Result<ExitCode> {
     };
     match command {
         Command::Run(args) => commands::run::run(&args.run, &args.program, &args.command, verbose, blobs),
-        Command::Ssh { name, root, tty, command } => commands::ssh::run(name.as_ref(), *root, *tty, command),
+        Command::Ssh { name, root, tty, raw, command } => {
+            let output = if *raw { Output::Raw } else { Output::Filtered };
+            commands::ssh::run(name.as_ref(), *root, *tty, output, command)
+        }
         Command::Exec(args) => commands::exec::run(args),
         Command::Cp { paths } => commands::cp::run(paths),
         Command::Ps { json } => commands::ps::run(*json),

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::model::units::{MemorySize, Vcpus, VmName, WindowSize};
 use crate::model::{Initrd, Input, Inputs, Publish, Published, Rule, Rules, Share, Source, Terminal};
 use crate::remote::exec::{self, Program};
+use crate::remote::shown::Output;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use std::ffi::OsString;
@@ -199,6 +200,10 @@ pub struct ProgramArgs {
     /// Allocate a terminal for the program
     #[arg(short, long, help_heading = PROGRAM)]
     pub tty: bool,
+
+    /// Let the program set this terminal's clipboard and title, and ask it questions
+    #[arg(long, help_heading = PROGRAM)]
+    pub raw: bool,
 }
 
 impl ProgramArgs {
@@ -212,6 +217,7 @@ impl ProgramArgs {
             folder: self.workdir.clone(),
             has_terminal: self.tty,
             has_input: !self.no_stdin,
+            output: if self.raw { Output::Raw } else { Output::Filtered },
         })
     }
 }

@@ -3,8 +3,8 @@
 //! A probe shows what looks usable; only running a guest proves it (/dev/kvm may open and still run nothing). Features that
 //! failed are disabled with [`HostFacts::disable`].
 
-#[cfg(target_os = "linux")]
 pub mod git;
+#[cfg(target_os = "linux")]
 mod keyboard;
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]

@@ -1,9 +1,11 @@
 //! What has this process's streams once the session is ready, and ends the VM when it ends: the user's shell, or the program
 //! that the VM is for.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::remote::exec::{self, Place, Program};
+use crate::remote::shown::{self, Output, Shown};
 use crate::sys::StopHandle;
+use anyhow::Context;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
@@ -21,8 +23,9 @@ impl Attached {
         std::thread::spawn(move || {
             match self {
                 Self::Shell(mut shell) => {
-                    if let Err(e) = shell.status() {
-                        tracing::error!("can't start {}: {e}", shell.get_program().display());
+                    let shown = shown::spawn(&mut shell, Output::Filtered).context("can't start ssh");
+                    if let Err(e) = shown.map_err(Error::from).and_then(Shown::wait) {
+                        tracing::error!("{:#}", e.cause);
                     }
                 }
                 Self::Program(place, program, ProgramStatus(known)) => {

@@ -166,7 +166,7 @@ impl<'a> Session<'a> {
             self.handle(event);
             network.look().iter().for_each(|sentence| self.reporter.notice(sentence));
             for report in servers.look() {
-                vm.tell_guest(&report.message);
+                vm.send_message(&report.message);
                 report.notice.iter().for_each(|sentence| self.reporter.notice(sentence));
             }
             self.follow(&network);

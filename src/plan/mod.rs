@@ -21,7 +21,7 @@ use crate::model::{
     Passthrough, Scope, ServiceManager, SharedFolder, Source, Start, Terminal, TimeLimits, VmSpec, Window,
 };
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Why a forced choice is not possible on this host.
@@ -123,7 +123,7 @@ pub fn plan(facts: &HostFacts, config: &Config, guest: Arch, vm: &WantedVm) -> R
         timezone: timezone::timezone(facts, &config.timezone),
         rootfs: rootfs(config, vm, keep.value),
         keep,
-        shares: shares(facts.os, vm)?,
+        shares: vm.shares.clone(),
         workdir: vm.workdir.clone(),
         git: vm.git.clone(),
         root_size: config.root_size.value,
@@ -142,12 +142,12 @@ pub fn plan(facts: &HostFacts, config: &Config, guest: Arch, vm: &WantedVm) -> R
     })
 }
 
-/// Only Linux has a server for them.
-fn shares(os: Os, vm: &WantedVm) -> Result<Vec<SharedFolder>, PlanError> {
-    match vm.shares.first() {
-        Some(share) if os != Os::Linux => Err(PlanError::Share { folder: share.folder.clone(), os }),
-        _ => Ok(vm.shares.clone()),
-    }
+/// Whether this folder can be shared at all. To be asked before it is looked for.
+///
+/// # Errors
+/// Only Linux has a server for it.
+pub fn can_share(os: Os, folder: &Path) -> Result<(), PlanError> {
+    if os == Os::Linux { Ok(()) } else { Err(PlanError::Share { folder: folder.to_owned(), os }) }
 }
 
 /// A system stays with the image that it was made from.

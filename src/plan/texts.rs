@@ -4,7 +4,7 @@ use super::*;
 use crate::error::Error;
 use crate::host::pci::{Memlock, Node, PciFacts, Privilege, UsbDevice};
 use crate::host::{GpuPack, HostKeyboard};
-use crate::model::{Feature, Os, Session};
+use crate::model::{Feature, Os, Session, ShareAccess};
 use crate::testing::{Texts, assert_texts, bus, config, gpu, host, spec, vm};
 
 const PASSED: &str = "gpu = \"auto\"";
@@ -96,6 +96,11 @@ fn plans_with_their_reasons() {
         let about = format!("{about}\n  {}", text.replace('\n', "\n  "));
         texts.add(about.trim_end(), differs(spec(facts, text).unwrap()));
     }
+    let place = GuestPath::new("/src".as_ref()).unwrap();
+    let src = SharedFolder { folder: "/data/src".into(), access: ShareAccess::Read, place: place.clone() };
+    let git = GitIdentity { name: "Ann".to_owned(), email: "ann@example.com".to_owned() };
+    let opened = WantedVm { shares: vec![src], workdir: Some(place), git: Some(git), ..vm("default") };
+    texts.add("what is open of the host", differs(plan(&linux, &config(""), Arch::X86_64, &opened).unwrap()));
     let aarch64 = plan(&linux, &config(""), Arch::Aarch64, &vm("web"));
     texts.add("a guest of another architecture that keeps nothing", differs(aarch64.unwrap()));
     let aarch64 = HostFacts { arch: Some(Arch::Aarch64), ..linux.clone() };
@@ -160,6 +165,10 @@ fn refusals_with_their_hints() {
         let about = format!("{about}\n  {}", text.replace('\n', "\n  "));
         texts.add(about, Error::from(spec(facts, text).unwrap_err()));
     }
+    texts.add(
+        "a folder on another system",
+        Error::from(can_share(Os::Windows, Path::new("/src")).unwrap_err()),
+    );
     let other = plan(&linux, &config("accel = \"kvm\""), Arch::Aarch64, &vm("web"));
     texts.add("the accelerator for another architecture", Error::from(other.unwrap_err()));
     assert_texts!("refusals", texts);

@@ -55,8 +55,8 @@ pub fn devices(spec: &VmSpec, channels: &Channels) -> Vec<Switch> {
     switches
 }
 
-/// The arguments of `device_add` for each device of a VM that resumes: functions of one slot, the first of which comes last,
-/// since with it the guest is told of all of them.
+/// The arguments of `device_add` for each device of a VM that resumes: functions of one slot, the first of which comes last:
+/// when it arrives, the guest looks at all of them.
 pub fn plugged(spec: &VmSpec) -> Vec<Value> {
     if spec.start.value != Start::Instant {
         return Vec::new();

@@ -128,7 +128,7 @@ fn folders_of_a_vm_that_resumes_are_plugged_in_and_no_part_of_the_checkpoint() {
     assert_eq!(machine_identity(&without), machine_identity(&with));
     let functions: Vec<_> =
         plugged_shares(&with).iter().map(|device| device["addr"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(functions, ["0.1", "0.0"], "the guest is told of all of them by the first");
+    assert_eq!(functions, ["0.1", "0.0"], "when the first one arrives, the guest looks at all of them");
     assert!(plugged_shares(&sharing(&host(Os::Linux), "")).is_empty(), "a VM that boots has the devices");
 }
 

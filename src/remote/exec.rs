@@ -6,6 +6,7 @@
 //!       └─ signals ─► ssh (a request) ────────────────────────┘
 //! ```
 
+use super::shown::{self, Output};
 use super::{Terminal, alias};
 use crate::error::{Error, Kind, Result};
 use crate::instance;
@@ -44,6 +45,7 @@ pub struct Program {
     pub folder: Option<OsString>,
     pub has_terminal: bool,
     pub has_input: bool,
+    pub output: Output,
 }
 
 /// Runs the program with this process's streams, and gives it the signals that `stop` catches. Returns its exit status; 128
@@ -72,12 +74,12 @@ pub fn run(place: &Place, program: &Program, stop: &StopHandle) -> Result<u8> {
         sender.send(signal).is_ok()
     });
     process::die_with_launcher(&mut ssh).context("can't start ssh")?;
-    let mut child = ssh.spawn().context("can't start ssh")?;
-    let _guard = process::Guard::new(&child).context("can't watch ssh")?;
-    let connection = ProcessId::of(child.id());
+    let shown = shown::spawn(&mut ssh, program.output).context("can't start ssh")?;
+    let _guard = process::Guard::new(&shown.child).context("can't watch ssh")?;
+    let connection = ProcessId::of(shown.child.id());
     let place = place.clone();
     std::thread::spawn(move || pass_on(&signals, &place, &id, connection));
-    let status = child.wait().context("can't wait for ssh")?;
+    let status = shown.wait()?;
     let ended = status.code().and_then(|code| u8::try_from(code).ok());
     // ssh itself was killed: by us, for a signal that the program could not be given.
     let killed = || match last.load(Ordering::Relaxed) {

@@ -6,8 +6,10 @@
 pub mod config;
 pub mod copy;
 pub mod exec;
+pub mod filter;
 pub mod install;
 pub mod proxy;
+pub mod shown;
 
 #[cfg_attr(unix, path = "os/unix.rs")]
 #[cfg_attr(windows, path = "os/windows.rs")]

@@ -15,11 +15,11 @@ mod triggers;
 
 pub use find::{Found, Protected, find};
 pub use os::{Servers, role};
-
-use crate::protocol::HostMessage;
 pub use triggers::Watched;
 
-/// What there is to say about a server, to the guest and to the user.
+use crate::protocol::HostMessage;
+
+/// What has happened to a server: a message for the guest, and a sentence for the user.
 pub struct Report {
     pub message: HostMessage,
     pub notice: Option<String>,

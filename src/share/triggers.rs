@@ -1,11 +1,12 @@
 //! Files of a shared folder that programs of the host run or obey by themselves: git's hooks, an editor's tasks, what a shell
-//! reads on entering a folder. A VM that can change the folder can change them, so the user is told which ones changed.
+//! reads on entering a folder. A VM that can change the folder can change them, so those that changed are printed at the end.
 
 use crate::model::{ShareAccess, SharedFolder};
 use crate::sys::printable::clean;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 /// A folder deeper than this, or after so many, is not looked at.
@@ -107,18 +108,24 @@ impl Triggers {
     }
 }
 
-/// The folders that a VM can change, as they were before.
-pub struct Watched(Vec<(PathBuf, Triggers)>);
+/// The folders that a VM can change, as they were before. They are looked at on a thread: a start does not wait for it, and a
+/// guest takes longer to boot.
+pub struct Watched(Vec<(PathBuf, JoinHandle<Triggers>)>);
 
 impl Watched {
     pub fn new(shares: &[SharedFolder]) -> Self {
         let changeable = shares.iter().filter(|share| share.access == ShareAccess::Write);
-        Self(changeable.map(|share| (share.folder.clone(), Triggers::find(&share.folder))).collect())
+        let look = |share: &SharedFolder| {
+            let folder = share.folder.clone();
+            (share.folder.clone(), std::thread::spawn(move || Triggers::find(&folder)))
+        };
+        Self(changeable.map(look).collect())
     }
 
     /// A sentence for each folder in which there is something to look at.
-    pub fn sentences(&self) -> Vec<String> {
-        self.0.iter().filter_map(|(folder, before)| sentence(folder, &before.changed(folder))).collect()
+    pub fn sentences(self) -> Vec<String> {
+        let looked_at = self.0.into_iter().filter_map(|(folder, before)| Some((folder, before.join().ok()?)));
+        looked_at.filter_map(|(folder, before)| sentence(&folder, &before.changed(&folder))).collect()
     }
 }
 

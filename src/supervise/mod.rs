@@ -220,8 +220,8 @@ impl<'a> Vm<'a> {
         self.on(Event::ResumeRequested);
     }
 
-    /// Tells the guest about its shared folders.
-    pub fn tell_guest(&mut self, message: &HostMessage) {
+    /// Sends the guest a message about its shared folders.
+    pub fn send_message(&mut self, message: &HostMessage) {
         self.child.send_to_guest(&protocol::line(message));
     }
 

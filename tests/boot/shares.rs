@@ -118,7 +118,7 @@ fn a_shared_folder_is_used_as_any_other() {
     while scene.user("cat from-host; ls new") != "changed\nnew" {
         assert!(start.elapsed() < SEEN, "{}", scene.user("cat from-host; ls"));
     }
-    // It says so.
+    // What is open is printed and listed.
     let stderr = scene.vm.stderr();
     let notice = format!("the VM can change {0} of this machine, there as {0}", scene.web.display());
     assert!(stderr.contains(&notice), "{stderr}");
@@ -219,7 +219,7 @@ fn an_instant_start_has_the_folders_too() {
     }
 }
 
-/// What the VM does with its copy is nobody's until it is applied.
+/// What the VM changes in its copy reaches the folder when it is applied, and not before.
 #[test]
 fn a_vm_works_on_a_copy_whose_changes_are_applied_on_request() {
     let home = vm::home("share-copy");

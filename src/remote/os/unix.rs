@@ -20,6 +20,9 @@ pub const SHELL_ESCAPES: &[(u8, &[u8])] = &[(b'%', b"%%"), (b'\'', b"'\\''")];
 /// Whether OpenSSH has connections that several programs share.
 pub const SHARES_CONNECTIONS: bool = true;
 
+/// Whether ssh works with a pipe in the place of the terminal that it prints to: it asks its standard input about the terminal.
+pub const FILTERS: bool = true;
+
 /// What brings `ssh` and `scp`.
 pub const INSTALL_CLIENT: &str = "install it; on Debian: sudo apt-get install openssh-client";
 

@@ -18,6 +18,9 @@ pub const SHELL_ESCAPES: &[(u8, &[u8])] = &[(b'%', b"%%")];
 /// Whether OpenSSH has connections that several programs share.
 pub const SHARES_CONNECTIONS: bool = false;
 
+/// ssh sets up the console that it prints to, so it has to be one.
+pub const FILTERS: bool = false;
+
 /// What brings `ssh` and `scp`.
 pub const INSTALL_CLIENT: &str =
     "as administrator, in PowerShell: Add-WindowsCapability -Online -Name OpenSSH.Client~~~~0.0.1.0";

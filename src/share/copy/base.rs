@@ -14,7 +14,7 @@ use std::time::UNIX_EPOCH;
 
 const FILE: &str = "base.json";
 
-/// What tells a file that was changed: its size, and the time of its last change, in nanoseconds since 1970, which no program
+/// What differs in a file that was changed: its size, and the time of its last change, in nanoseconds since 1970, which no program
 /// can set (inode(7), ctime).
 pub type Stamp = (u64, u64);
 

@@ -1,4 +1,4 @@
-//! Other systems have no server yet; the plan says so.
+//! Other systems have no server yet, and the plan refuses shares there.
 
 use crate::error::{Error, Kind, Result};
 use crate::model::SharedFolder;

@@ -133,7 +133,7 @@ const MODES: &[(libc::c_long, u8)] = &[
 /// How many files the server may have open at once.
 ///
 /// # Errors
-/// The system does not say.
+/// The limit can't be read or set.
 pub fn limit_files() -> Result<u64> {
     // A core file would have what the guest wrote.
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;

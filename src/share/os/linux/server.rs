@@ -1,7 +1,7 @@
 //! What the process of a server does: it serves the folder that it was started in, until QEMU hangs up.
 //!
 //! It runs as the host's user and nobody else. Whoever writes in the guest writes as that user; what is that user's on the host
-//! is the terminal's user's in the guest; what is others' is nobody's.
+//! belongs to the terminal's user in the guest; what is others' belongs to `nobody` there.
 
 use super::{CONTROL, LISTENER, confine};
 use crate::error::Result;
@@ -101,7 +101,7 @@ fn serve<F: FileSystem + SerializableFileSystem + Send + Sync + 'static>(
     }
 }
 
-/// Tells the launcher while more than half of the descriptors are in use: the lowest free number is about how many are.
+/// Reports to the launcher while more than half of the descriptors are in use: the lowest free number is about how many are.
 fn watch(mut launcher: &File, descriptors: u64) {
     const SELDOM: Duration = Duration::from_secs(1);
     const OFTEN: Duration = Duration::from_millis(100);
