@@ -69,6 +69,7 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
     use tokio::io::AsyncWriteExt;
+    use tokio::time::timeout;
 
     /// Far longer than a relay on one machine takes.
     const HUNG: Duration = Duration::from_secs(30);
@@ -81,7 +82,7 @@ mod tests {
         stream.write_all(&[&port.to_be_bytes()[..], b"hello"].concat()).await.unwrap();
         stream.shutdown().await.unwrap();
         let mut text = Vec::new();
-        let read = tokio::time::timeout(HUNG, stream.read_to_end(&mut text)).await;
+        let read = timeout(HUNG, stream.read_to_end(&mut text)).await;
         assert!(read.is_ok(), "the relay does not pass on the end of what the host sends");
         serving.abort();
         text

@@ -104,10 +104,8 @@ impl LaunchPlan {
         let Found { shares, workdir } = match purpose {
             Purpose::Checkpoint => Found::default(),
             Purpose::Session | Purpose::AttachedShell => {
-                let wanted = config.shares.value.0.iter().map(|share| &share.folder).chain(&folder);
-                wanted
-                    .map(|folder| plan::can_share(facts.os, folder))
-                    .collect::<std::result::Result<(), _>>()?;
+                let mut wanted = config.shares.value.0.iter().map(|share| &share.folder).chain(&folder);
+                wanted.try_for_each(|folder| plan::can_share(facts.os, folder))?;
                 let protected = Protected { homes: dirs::homes(), own: dirs.all() };
                 share::find(&config.shares.value.0, folder.as_deref(), &protected, share_anyway)?
             }

@@ -50,3 +50,28 @@ fn a_command_over_ssh_has_a_terminal_only_if_it_is_asked_for() {
     let output = on_a_terminal(&vm, &["ssh", "-t", "web", "--", "test -t 1 && printf there"]);
     assert!(String::from_utf8_lossy(&output).contains("there"), "{output:?}");
 }
+
+/// With and without a terminal in the VM; a pipe gets the bytes as they are.
+#[test]
+fn what_a_program_prints_changes_only_the_screen_of_a_terminal() {
+    let vm = Vm::start();
+    let script = r"printf '\033]52;c;QUFB\007\033[6n\033[32mgreen\033[0m\n'; printf '\033]0;title\007error\n' >&2; exit 3";
+    let exec = |flags: &[&'static str]| [&["exec", "web"], flags, &["--", "sh", "-c", script]].concat();
+    let ssh = |flags: &[&'static str]| [&["ssh"], flags, &["web", "--", script]].concat();
+    for words in [exec(&[]), exec(&["-t"]), ssh(&[]), ssh(&["-t"])] {
+        // ssh may have left the terminal as it was before the last line is shown.
+        let shown = String::from_utf8(on_a_terminal(&vm, &words)).unwrap().replace("\r\r\n", "\r\n");
+        assert!(
+            shown.contains("\x1b[32mgreen\x1b[0m\r\n") && shown.contains("error\r\n"),
+            "{words:?}: {shown:?}"
+        );
+        assert!(!["\x1b]", "\x1b[6n"].iter().any(|bad| shown.contains(bad)), "{words:?}: {shown:?}");
+        let piped = vm.run(&words);
+        assert!(piped.stdout.starts_with(b"\x1b]52;c;QUFB\x07\x1b[6n"), "{words:?}: {piped:?}");
+        assert_eq!(piped.status.code(), Some(3), "{words:?}");
+    }
+    for words in [exec(&["-t", "--raw"]), ssh(&["--raw"])] {
+        let shown = String::from_utf8(on_a_terminal(&vm, &words)).unwrap();
+        assert!(shown.contains("\x1b]52;c;QUFB\x07\x1b[6n"), "{words:?}: {shown:?}");
+    }
+}
