@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
-/// A folder deeper than this, or after so many, is not looked at.
+/// A folder deeper than this, or after so many, is not looked at; nor are more files than a person reads about.
 const DEPTH: usize = 4;
 const FOLDERS: usize = 5000;
+const MOST: usize = 10_000;
 
 /// Names of files that are in any folder.
 const FILES: &[&str] = &[
@@ -102,6 +103,9 @@ impl Triggers {
     }
 
     fn add(&mut self, root: &Path, path: &Path) {
+        if self.0.len() >= MOST {
+            return;
+        }
         if let (Ok(meta), Ok(name)) = (fs::symlink_metadata(path), path.strip_prefix(root)) {
             self.0.insert(name.to_owned(), (meta.len(), meta.modified().ok()));
         }

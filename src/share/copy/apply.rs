@@ -6,12 +6,17 @@ use super::changes::{has_changed, parent};
 use super::{Change, What, WorkingCopy};
 use crate::error::Result;
 use crate::model::units::VmName;
+use crate::sys::ProcessId;
 use crate::tree::{Folder, Kind, Metadata};
 use anyhow::Context;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What the name of an unfinished file begins with; the process and a number follow.
+const UNFINISHED: &str = ".virtualghost-";
 
 /// What has become of changes.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,12 +41,12 @@ pub fn apply(copy: &WorkingCopy, name: &VmName, changes: &[Change]) -> Result<Ap
     let is_removal = |change: &&Change| change.what == What::Removed;
     let removals = changes.iter().filter(is_removal).rev();
     let rest = changes.iter().filter(|change| !is_removal(change));
-    let mut applied = Applied::default();
+    let (mut applied, mut cleaned) = (Applied::default(), BTreeSet::new());
     for change in removals.chain(rest) {
         let path = &change.path;
         let done = match change.what {
             What::Removed => remove(&mut base, &origin, path).map(|()| None),
-            What::Added | What::Changed => write(&mut base, &tree, &origin, path, name),
+            What::Added | What::Changed => write(&mut base, &tree, &origin, path, name, &mut cleaned),
         };
         match done {
             Ok(beside) => applied.beside.extend(beside),
@@ -75,17 +80,21 @@ fn remove(base: &mut Base, origin: &Folder, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns where the VM's version is, if not in its place.
+/// Returns where the VM's version is, if not in its place. `cleaned`: the folders that were looked at for unfinished files.
 fn write(
     base: &mut Base,
     tree: &Folder,
     origin: &Folder,
     path: &Path,
     vm: &VmName,
+    cleaned: &mut BTreeSet<PathBuf>,
 ) -> io::Result<Option<PathBuf>> {
     let Some((from, name)) = parent(tree, path)? else { return Err(io::ErrorKind::NotFound.into()) };
     let found = from.look(&name)?.ok_or(io::ErrorKind::NotFound)?;
     let to = make_parents(origin, path)?;
+    if cleaned.insert(path.parent().unwrap_or(Path::new("")).to_owned()) {
+        remove_left(&to)?;
+    }
     let host = to.look(&name)?;
     let is_conflict = has_changed(base.entries.get(path), host.as_ref());
     let beside = match (found.kind, host.map(|host| host.kind)) {
@@ -128,9 +137,22 @@ fn write(
 fn place(from: &Folder, name: &OsStr, found: &Metadata, to: &Folder, as_name: &OsStr) -> io::Result<()> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let unfinished = OsString::from(format!(".virtualghost-{}-{number}", std::process::id()));
+    let unfinished = OsString::from(format!("{UNFINISHED}{}-{number}", std::process::id()));
     let made = copy_file(from, name, found, to, &unfinished).and_then(|()| to.rename(&unfinished, as_name));
     made.inspect_err(|_| drop(to.remove(&unfinished)))
+}
+
+/// Removes the unfinished files of processes that were killed.
+fn remove_left(folder: &Folder) -> io::Result<()> {
+    for name in folder.names()? {
+        let ids = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED)?.split_once('-'));
+        let process =
+            ids.filter(|(_, number)| number.parse::<u64>().is_ok()).and_then(|(pid, _)| pid.parse().ok());
+        if process.is_some_and(|pid| ProcessId::of(pid).is_none()) {
+            folder.remove(&name)?;
+        }
+    }
+    Ok(())
 }
 
 /// The folder that a path is in, made if it is not there any more.

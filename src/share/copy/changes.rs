@@ -10,8 +10,9 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// As deep as a copy is looked at.
+/// A VM could make more than can be looked at: deeper folders, and more files, are an error.
 const DEPTH: usize = 500;
+const ENTRIES: usize = 2_000_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
@@ -96,8 +97,14 @@ fn walk(
         match metadata.kind {
             // The VM's own: it can't be brought here.
             Kind::Other => continue,
-            Kind::Folder if depth > 0 => walk(&folder.enter(&name)?, &path, depth - 1, found)?,
-            Kind::Folder | Kind::File | Kind::Link => {}
+            Kind::Folder if depth == 0 => {
+                return Err(io::Error::other(format!("folders are more than {DEPTH} deep")));
+            }
+            Kind::Folder => walk(&folder.enter(&name)?, &path, depth - 1, found)?,
+            Kind::File | Kind::Link => {}
+        }
+        if found.len() >= ENTRIES {
+            return Err(io::Error::other(format!("there are more than {ENTRIES} files")));
         }
         found.insert(path, metadata);
     }
