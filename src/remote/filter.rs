@@ -313,6 +313,8 @@ mod tests {
         assert_eq!(filtered(&[b"\x1b[", &b"1;".repeat(100)[..], b"m."].concat()), b".");
         assert_eq!(filtered(&[b"\x1b]8;;", &b"x".repeat(5000)[..], b"\x07."].concat()), b".");
         assert_eq!(filtered(b"\x1bP0q~\x1b]52;c;a\x07."), b"\x1bP0q~\x1b\\.", "an image that does not end");
+        // Some terminals end an image at one of these, too.
+        assert_eq!(filtered(b"\x1bPq~\x9c\x07\x05\x9b6n\x1b\\"), b"\x1bPq~6n\x1b\\");
         assert_eq!(filtered(b"\x1bPq~\x18\x05\x9b6n"), b"\x1bPq~\x186n", "an image that is given up");
     }
 
