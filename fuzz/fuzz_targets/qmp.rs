@@ -38,10 +38,11 @@ fuzz_target!(|input: &[u8]| {
         entropy: String::new(),
         safe: false,
         home: false,
+        doors: None,
         credentials: Default::default(),
     };
     let source = CheckpointSource::Saved { memory: "memory".into() };
-    let checkpoint = Some(CheckpointPlan { source, resume: Some(Resume { identity, home: None }) });
+    let checkpoint = Some(CheckpointPlan { source, resume: Some(Resume { identity, home: None, shares: Vec::new() }) });
     let mut machine = StateMachine::new(Limits::default(), ALL.to_vec(), true, checkpoint, start);
     // QEMU may have been killed before the request already, if it took no commands.
     let mut actions =

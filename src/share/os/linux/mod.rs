@@ -1,6 +1,7 @@
 //! Linux: the launcher's side of the servers.
 
 mod confine;
+mod eager;
 mod server;
 
 pub use server::role;

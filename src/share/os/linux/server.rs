@@ -3,6 +3,7 @@
 //! It runs as the host's user and nobody else. Whoever writes in the guest writes as that user; what is that user's on the host
 //! belongs to the terminal's user in the guest; what is others' belongs to `nobody` there.
 
+use super::eager::Eager;
 use super::{CONTROL, LISTENER, confine};
 use crate::error::Result;
 use crate::protocol::TERMINAL_USER;
@@ -17,7 +18,7 @@ use std::thread::sleep;
 use std::time::Duration;
 use vhost::vhost_user::Listener;
 use vhost_user_backend::VhostUserDaemon;
-use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
+use virtiofsd::filesystem::FileSystem;
 use virtiofsd::passthrough::read_only::PassthroughFsRo;
 use virtiofsd::passthrough::{CachePolicy, Config, PassthroughFs};
 use virtiofsd::soft_idmap::cmdline::IdMap;
@@ -67,25 +68,21 @@ pub fn role(is_read_only: bool) -> Result<()> {
         guest_fd_limit: descriptors.saturating_sub(OWN_DESCRIPTORS),
         ..Config::default()
     };
+    let cannot = "can't serve the folder";
     if is_read_only {
-        serve(
-            PassthroughFsRo::new(config).context("can't serve the folder")?,
-            listener,
-            launcher,
-            descriptors,
-        )
+        serve(PassthroughFsRo::new(config).context(cannot)?, listener, launcher, descriptors)
     } else {
-        serve(PassthroughFs::new(config).context("can't serve the folder")?, listener, launcher, descriptors)
+        serve(PassthroughFs::new(config).context(cannot)?, listener, launcher, descriptors)
     }
 }
 
-fn serve<F: FileSystem + SerializableFileSystem + Send + Sync + 'static>(
+fn serve<F: FileSystem + Send + Sync + 'static>(
     files: F,
     listener: UnixListener,
     mut launcher: File,
     descriptors: u64,
 ) -> Result<()> {
-    let backend = VhostUserFsBackendBuilder::default().build(files);
+    let backend = VhostUserFsBackendBuilder::default().build(Eager(files));
     let backend = Arc::new(backend.map_err(|e| anyhow!("can't serve the folder: {e}"))?);
     let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
     let mut daemon = VhostUserDaemon::new("share".to_owned(), backend, memory)
