@@ -1,9 +1,10 @@
-//! Folders that are read with the properties of all that is in them.
+//! Folders that are read with the properties of all that is in them, no faster than there is room for.
 //!
 //! The kernel of the guest asks for these with the first names of a folder, and for each other name alone, one request each,
 //! because the virtiofsd crate lets it choose (kernel, include/uapi/linux/fuse.h, FUSE_READDIRPLUS_AUTO). Most of what reads
 //! a folder here asks for all of them: `ls -l`, `git status`, build tools.
 
+use super::room::Room;
 use std::ffi::CStr;
 use std::io;
 use std::time::Duration;
@@ -14,13 +15,16 @@ use virtiofsd::filesystem::{
 use virtiofsd::fuse::{Attr, SetattrIn};
 
 /// A file system whose kernel does not choose.
-pub struct Eager<F>(pub F);
+pub struct Eager<F> {
+    pub files: F,
+    pub room: Room,
+}
 
 /// Each of these is as in the file system itself.
 macro_rules! unchanged {
     ($(fn $name:ident $(<$kind:ident: $bound:ident>)? ($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {$(
         fn $name $(<$kind: $bound>)? (&self, $($argument: $type),*) $(-> $result)? {
-            self.0.$name($($argument),*)
+            self.files.$name($($argument),*)
         }
     )*};
 }
@@ -31,12 +35,17 @@ impl<F: FileSystem> FileSystem for Eager<F> {
     type DirIter = F::DirIter;
 
     fn init(&self, capable: FsOptions) -> io::Result<FsOptions> {
-        Ok(self.0.init(capable)? - FsOptions::READDIRPLUS_AUTO)
+        Ok(self.files.init(capable)? - FsOptions::READDIRPLUS_AUTO)
+    }
+
+    /// Each file that the guest's kernel gets to know comes this way.
+    fn lookup(&self, ctx: Context, parent: F::Inode, name: &CStr) -> io::Result<Entry> {
+        self.room.wait();
+        self.files.lookup(ctx, parent, name)
     }
 
     unchanged! {
         fn destroy();
-        fn lookup(ctx: Context, parent: F::Inode, name: &CStr) -> io::Result<Entry>;
         fn forget(ctx: Context, inode: F::Inode, count: u64);
         fn batch_forget(ctx: Context, requests: Vec<(F::Inode, u64)>);
         fn getattr(ctx: Context, inode: F::Inode, handle: Option<F::Handle>) -> io::Result<(Attr, Duration)>;

@@ -2,6 +2,7 @@
 
 mod confine;
 mod eager;
+mod room;
 mod server;
 
 pub use server::role;

@@ -4,6 +4,7 @@
 //! belongs to the terminal's user in the guest; what is others' belongs to `nobody` there.
 
 use super::eager::Eager;
+use super::room::Room;
 use super::{CONTROL, LISTENER, confine};
 use crate::error::Result;
 use crate::protocol::TERMINAL_USER;
@@ -11,10 +12,9 @@ use anyhow::{Context, anyhow};
 use nix::unistd::{getegid, geteuid};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::thread::sleep;
 use std::time::Duration;
 use vhost::vhost_user::Listener;
 use vhost_user_backend::VhostUserDaemon;
@@ -25,9 +25,8 @@ use virtiofsd::soft_idmap::cmdline::IdMap;
 use virtiofsd::vhost_user::VhostUserFsBackendBuilder;
 use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 
-/// What the launcher reads: the server is confined and serves; and, from then on, it has nearly as many files open as it may.
+/// What the launcher reads first: the server is confined and serves.
 pub const READY: u8 = b'r';
-const CROWDED: u8 = b'c';
 
 /// A change on the host is seen in the guest after this time at the latest.
 const CACHED: Duration = Duration::from_secs(1);
@@ -82,32 +81,19 @@ fn serve<F: FileSystem + Send + Sync + 'static>(
     mut launcher: File,
     descriptors: u64,
 ) -> Result<()> {
-    let backend = VhostUserFsBackendBuilder::default().build(Eager(files));
+    let room = Room::new(launcher.try_clone().context("can't reach the launcher")?, descriptors);
+    let backend = VhostUserFsBackendBuilder::default().build(Eager { files, room });
     let backend = Arc::new(backend.map_err(|e| anyhow!("can't serve the folder: {e}"))?);
     let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
     let mut daemon = VhostUserDaemon::new("share".to_owned(), backend, memory)
         .map_err(|e| anyhow!("can't serve the folder: {e}"))?;
     launcher.write_all(&[READY]).context("can't reach the launcher")?;
-    std::thread::spawn(move || watch(&launcher, descriptors));
     daemon.start(&mut Listener::from(listener)).map_err(|e| anyhow!("QEMU did not connect: {e}"))?;
     match daemon.wait() {
         Ok(()) | Err(vhost_user_backend::Error::HandleRequest(vhost::vhost_user::Error::Disconnected)) => {
             Ok(())
         }
         Err(e) => Err(anyhow!("QEMU hung up: {e}").into()),
-    }
-}
-
-/// Reports to the launcher while more than half of the descriptors are in use: the lowest free number is about how many are.
-fn watch(mut launcher: &File, descriptors: u64) {
-    const SELDOM: Duration = Duration::from_secs(1);
-    const OFTEN: Duration = Duration::from_millis(100);
-    loop {
-        let lowest = launcher.try_clone().map_or(descriptors, |copy| copy.as_raw_fd() as u64);
-        if lowest > descriptors / 2 && launcher.write_all(&[CROWDED]).is_err() {
-            return;
-        }
-        sleep(if lowest > descriptors / 8 { OFTEN } else { SELDOM });
     }
 }
 
