@@ -11,6 +11,8 @@ use std::thread::JoinHandle;
 
 /// The status of a lost connection, as ssh(1) has it.
 const LOST: u8 = 255;
+/// The status of a shell's command that Ctrl-C has ended.
+const CANCELLED: u8 = 130;
 
 /// Whether the program gets the terminal itself, and with it all that it can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,9 @@ pub fn run(mut command: Command) -> Result<ExitCode> {
     let connection = ProcessId::of(shown.child.id());
     let _listening = stop.wake(move || connection.into_iter().for_each(|ssh| drop(ssh.ask_to_stop())));
     let status = shown.wait()?;
+    if stop.requests() > 0 {
+        return Ok(ExitCode::from(CANCELLED));
+    }
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(LOST)))
 }
 
