@@ -2,6 +2,8 @@
 
 use crate::support::Vm;
 use nix::pty::openpty;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::io::Read;
 
@@ -74,4 +76,23 @@ fn what_a_program_prints_changes_only_the_screen_of_a_terminal() {
         let shown = String::from_utf8(on_a_terminal(&vm, &words)).unwrap();
         assert!(shown.contains("\x1b]52;c;QUFB\x07\x1b[6n"), "{words:?}: {shown:?}");
     }
+}
+
+#[test]
+fn a_request_to_stop_ends_ssh_with_the_status_that_shells_expect() {
+    let vm = Vm::start();
+    let pty = openpty(None, None).unwrap();
+    let slave = File::from(pty.slave);
+    let mut command = vm.command(&["ssh", "web", "--", "echo started; sleep 600"]);
+    command.stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap()).stderr(slave);
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let (mut master, mut shown) = (File::from(pty.master), Vec::new());
+    while !shown.ends_with(b"started\r\n") {
+        let mut byte = [0];
+        master.read_exact(&mut byte).unwrap();
+        shown.extend(byte);
+    }
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
