@@ -42,7 +42,8 @@ fuzz_target!(|input: &[u8]| {
         credentials: Default::default(),
     };
     let source = CheckpointSource::Saved { memory: "memory".into() };
-    let checkpoint = Some(CheckpointPlan { source, resume: Some(Resume { identity, home: None, shares: Vec::new() }) });
+    let checkpoint =
+        Some(CheckpointPlan { source, resume: Some(Resume { identity, home: None, shares: Vec::new() }) });
     let mut machine = StateMachine::new(Limits::default(), ALL.to_vec(), true, checkpoint, start);
     // QEMU may have been killed before the request already, if it took no commands.
     let mut actions =
