@@ -32,11 +32,11 @@ pub fn run(name: Option<&VmName>, discard: bool, yes: bool) -> Result<ExitCode> 
         }
         let applied = copy::apply(copy, &name, &changes)?;
         for (path, because) in &applied.failed {
-            output::error_line(format_args!("{}: {because}", path.display()));
+            output::error_line(format_args!("{}: {because}", copy::shown(path)));
         }
         for path in &applied.beside {
             let what = "was changed on this machine too, so the VM's is beside it";
-            output::error_line(format_args!("{}: it {what}", path.display()));
+            output::error_line(format_args!("{}: it {what}", copy::shown(path)));
         }
         is_complete &= applied.failed.is_empty();
         print(format_args!("applied {} to {folder}", copy::counted(applied.count)))?;

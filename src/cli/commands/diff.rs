@@ -75,12 +75,12 @@ pub fn line(change: &Change) -> String {
         (false, What::Removed) => 'D',
     };
     let slash = if change.is_folder { "/" } else { "" };
-    format!("{letter}\t{}{slash}", change.path.display())
+    format!("{letter}\t{}{slash}", change.shown())
 }
 
 /// None if nobody reads it any more.
 fn show(pager: &mut Pager, copy: &WorkingCopy, change: &Change) -> Result<Option<()>> {
-    let path = change.path.display();
+    let path = change.shown();
     let mut head = vec![format!("diff a/{path} b/{path}")];
     if change.is_conflict {
         head.push("changed on this machine too, since the copy was made".to_owned());

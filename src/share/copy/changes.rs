@@ -32,6 +32,18 @@ pub struct Change {
     pub is_conflict: bool,
 }
 
+impl Change {
+    /// The path as one line: the VM may have given a file a name that looks like several.
+    pub fn shown(&self) -> String {
+        shown(&self.path)
+    }
+}
+
+/// A path as one line.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string().replace(char::is_control, "\u{fffd}")
+}
+
 /// In the order of their paths.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ mod base;
 mod changes;
 
 pub use apply::{Applied, apply};
-pub use changes::{Change, What, changes, contents};
+pub use changes::{Change, What, changes, contents, shown};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::units::VmName;

@@ -156,6 +156,9 @@ fn a_hostile_copy_leads_nowhere() {
     fs::remove_dir_all(scene.host("gone")).unwrap();
     symlink(scene.machine.path(), scene.host("gone")).unwrap();
     write(&scene.vm("gone/secret"), "overwritten\n");
+    write(&scene.vm("x\nM\tb\u{1b}[2J"), "");
+    let names: Vec<_> = changes(&scene.copy).unwrap().iter().map(Change::shown).collect();
+    assert!(names.contains(&"x\u{fffd}M\u{fffd}b\u{fffd}[2J".to_owned()), "{names:?}");
     let [_, shown] = contents(&scene.copy, Path::new("leak"), 100).unwrap();
     assert_eq!(shown.unwrap(), secret.as_os_str().as_encoded_bytes());
     let applied = scene.apply();
