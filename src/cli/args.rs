@@ -4,7 +4,7 @@
 
 use super::complete::{Shell, all_vms, host_and_guest_paths, running_vms, words};
 use super::examples;
-pub use super::vm_args::{CheckpointArgs, ProgramArgs, RunArgs, RunCommand};
+pub use super::vm_args::{CheckpointArgs, ExecArgs, ProgramArgs, RunArgs, RunCommand};
 use crate::config::NetChoice;
 use crate::model::units::{PciAddress, SnapshotTag, VmName};
 use crate::model::{Rule, SysfsWrite};
@@ -305,21 +305,6 @@ pub struct NetArgs {
     /// From now on, close everything, and forget all rules
     #[arg(long, conflicts_with_all = ["net", "allow"])]
     pub off: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct ExecArgs {
-    /// Name of the VM [default: default, or the only running VM]
-    #[arg(add = running_vms())]
-    pub name: Option<VmName>,
-    /// Run as root
-    #[arg(long)]
-    pub root: bool,
-    #[command(flatten)]
-    pub program: ProgramArgs,
-    /// Program and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
-    pub command: Vec<OsString>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,6 @@
 //! The flags of a VM: those of `run`, `checkpoint`, and the program without a command.
 
-use super::complete::{all_vms, words};
+use super::complete::{all_vms, running_vms, words};
 use crate::config::{
     AccelChoice, DisplayChoice, GlChoice, GpuChoice, HostnameChoice, JailChoice, KeepChoice, KeyboardChoice,
     Layer, NetChoice, PortsChoice, Setting, StartChoice,
@@ -142,9 +142,9 @@ pub struct RunArgs {
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub folder: Option<PathBuf>,
 
-    /// Share a folder of this machine: DIR, DIR:ro (the VM can't change it), DIR=PATH_IN_VM [default path: the same as here]
-    /// (may be repeated)
-    #[arg(long, value_name = "DIR[:ro][=PATH]", value_hint = ValueHint::DirPath, value_parser = share(), help_heading = FOLDERS)]
+    /// Share a folder of this machine: DIR, DIR:ro (the VM can't change it), DIR:copy (the VM works on a copy), and with =PATH at
+    /// another path in the VM (may be repeated)
+    #[arg(long, value_name = "DIR[:ro|:copy][=PATH]", value_hint = ValueHint::DirPath, value_parser = share(), help_heading = FOLDERS)]
     pub share: Vec<Share>,
 
     /// Share folders that a VM should not have: the home folder, one with keys, or virtualghost's own
@@ -204,6 +204,22 @@ pub struct ProgramArgs {
     /// Let the program set this terminal's clipboard and title, and ask it questions
     #[arg(long, help_heading = PROGRAM)]
     pub raw: bool,
+}
+
+/// Those of the command `exec`.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// Name of the VM [default: default, or the only running VM]
+    #[arg(add = running_vms())]
+    pub name: Option<VmName>,
+    /// Run as root
+    #[arg(long)]
+    pub root: bool,
+    #[command(flatten)]
+    pub program: ProgramArgs,
+    /// Program and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
 }
 
 impl ProgramArgs {

@@ -1,7 +1,7 @@
 //! The user's name for git's commits: what git itself has for the user, whatever folder this is.
 
 use crate::error::{Error, Kind, Result};
-use crate::model::GitIdentity;
+use crate::protocol::GitIdentity;
 use anyhow::Context;
 use std::process::{Command, Stdio};
 

@@ -9,6 +9,7 @@
 mod age;
 mod announce;
 mod attached;
+mod copies;
 mod detach;
 mod endings;
 mod fallback;

@@ -3,6 +3,7 @@
 
 use super::announce::{announce, announce_age};
 use super::attached::{Attached, ProgramStatus};
+use super::copies;
 use super::planner::{LaunchPlan, Purpose};
 use super::reporter::Reporter;
 use super::resume_attempts::ResumeAttempts;
@@ -12,13 +13,13 @@ use crate::error::Result;
 use crate::host::pci;
 use crate::instance::{AgentAddress, HomeFile, Instance, Phase, Scratch, TerminalSize, VmState, WriteLimit};
 use crate::model::units::VmName;
-use crate::model::{AgentLink, Choice, Feature, Jail, ShareAccess, SharedFolder, Window};
+use crate::model::{AgentLink, Choice, Feature, Jail, Window};
 use crate::net::ports::Listening;
 use crate::net::{self, Network, Policy};
 use crate::payload::Installed;
 use crate::qemu::{self, Agent};
 use crate::remote::exec::{Place, Program};
-use crate::share::copy::{self, WorkingCopy};
+use crate::share::copy;
 use crate::share::{Servers, Watched};
 use crate::supervise::{End, Stage, Vm, VmEvent};
 use crate::sys::{StopHandle, files};
@@ -105,15 +106,7 @@ impl<'a> Session<'a> {
             _gpu: gpu,
         };
         let LaunchPlan { spec, artifacts, dirs, .. } = &*session.plan;
-        for share in spec.shares.iter().filter(|share| share.access == ShareAccess::Copy) {
-            let unapplied = WorkingCopy::of(dirs, &spec.name, &share.folder).prepare(&share.folder)?;
-            if unapplied > 0 {
-                let (changes, folder, name) = (copy::counted(unapplied), share.folder.display(), &spec.name);
-                session.reporter.notice(&format!(
-                    "the copy of {folder} goes on with {changes}: virtualghost diff {name}; for a new copy: virtualghost apply {name} --discard"
-                ));
-            }
-        }
+        copies::prepare(spec, dirs, &mut *session.reporter)?;
         announce(spec, artifacts, &dirs.notices_path(), &mut *session.reporter);
         if session.plan.planner.config.age_notice.value {
             announce_age(artifacts, &dirs.notices_path(), &mut *session.reporter);
@@ -150,7 +143,10 @@ impl<'a> Session<'a> {
         )?;
         launch.card = network.card();
         let watched = Watched::new(&self.plan.spec.shares);
-        let mut servers = Servers::start(&self.served(), &self.instance.files().share_socket_path())?;
+        let mut servers = Servers::start(
+            &copies::served(&self.plan.spec, &self.plan.dirs),
+            &self.instance.files().share_socket_path(),
+        )?;
         launch.shares = servers.devices();
         let stop = self.stop.clone();
         let mut vm = Vm::start(&launch, &stop)?;
@@ -178,19 +174,6 @@ impl<'a> Session<'a> {
         self.reporter.done();
         left.iter().chain(&watched.sentences()).for_each(|sentence| self.reporter.notice(sentence));
         Ok(vm.end())
-    }
-
-    /// The shares, with the copies in the place of the folders of which the VM gets one.
-    fn served(&self) -> Vec<SharedFolder> {
-        let LaunchPlan { spec, dirs, .. } = &*self.plan;
-        let served = spec.shares.iter().map(|share| match share.access {
-            ShareAccess::Copy => {
-                let copy = WorkingCopy::of(dirs, &spec.name, &share.folder);
-                SharedFolder { folder: copy.tree_path(), ..share.clone() }
-            }
-            ShareAccess::Write | ShareAccess::Read => share.clone(),
-        });
-        served.collect()
     }
 
     fn network_files(&self) -> net::Files {

@@ -3,7 +3,6 @@
 pub mod arch;
 mod bind_plan;
 mod feature;
-mod git;
 mod input;
 mod net;
 mod passthrough;
@@ -19,7 +18,6 @@ pub mod units;
 pub use arch::Arch;
 pub use bind_plan::{BindPlan, Binding, BoundDevice, SysfsWrite, VFIO_PCI};
 pub use feature::Feature;
-pub use git::GitIdentity;
 pub use input::{Input, Inputs, UsbAddress};
 pub use net::{HOST_NAME, Net, Rule, Rules, Target};
 pub use passthrough::{Backend, MAKE_PACK, Passthrough};

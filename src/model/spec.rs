@@ -2,10 +2,11 @@
 
 use super::units::{HomeSize, Hostname, MemorySize, PciAddress, RootSize, Vcpus, VmName, WindowSize};
 use super::{
-    Accelerator, Feature, GitIdentity, GuestPath, Initrd, Net, Os, Passthrough, Ports, Publish, Rule,
-    ServiceManager, Session, SharedFolder, Source, Terminal, Timezone, Window,
+    Accelerator, Feature, GuestPath, Initrd, Net, Os, Passthrough, Ports, Publish, Rule, ServiceManager,
+    Session, SharedFolder, Source, Terminal, Timezone, Window,
 };
 use crate::model::Arch;
+use crate::protocol::GitIdentity;
 use std::fmt;
 use std::time::Duration;
 

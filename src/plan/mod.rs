@@ -5,21 +5,23 @@
 //! fallback follows from the same rules, and a forced choice that failed is an error with the reason of the failure.
 
 mod gpu;
+mod keep;
 mod keyboard;
 mod network;
 mod timezone;
 mod window;
 
 use crate::config::{
-    AccelChoice, Config, GlChoice, HostnameChoice, JailChoice, KeepChoice, Origin, Setting, StartChoice,
+    AccelChoice, Config, GlChoice, HostnameChoice, JailChoice, Origin, Setting, StartChoice,
 };
 use crate::error::{Error, Kind};
 use crate::host::{Availability, HostFacts};
 use crate::model::units::{Hostname, MemorySize, Seconds, VmName};
 use crate::model::{
-    Accelerator, AgentLink, Arch, Choice, GitIdentity, GpuMode, GuestPath, Initrd, Jail, Keep, Os,
-    Passthrough, Scope, ServiceManager, SharedFolder, Source, Start, Terminal, TimeLimits, VmSpec, Window,
+    Accelerator, AgentLink, Arch, Choice, GpuMode, GuestPath, Initrd, Jail, Keep, Os, Passthrough, Scope,
+    ServiceManager, SharedFolder, Source, Start, Terminal, TimeLimits, VmSpec, Window,
 };
+use crate::protocol::GitIdentity;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,7 +94,7 @@ pub fn plan(facts: &HostFacts, config: &Config, guest: Arch, vm: &WantedVm) -> R
     };
     let accelerator = accelerator(facts, config, guest)?;
     let terminal = terminal(config, gpu.value, accelerator.value);
-    let keep = keep(config, vm)?;
+    let keep = keep::keep(config, vm)?;
     let start = start(facts, config, guest, gpu.value, keep.value)?;
     let jail = jail(facts, config, gpu.value)?;
     Ok(VmSpec {
@@ -121,7 +123,7 @@ pub fn plan(facts: &HostFacts, config: &Config, guest: Arch, vm: &WantedVm) -> R
         terminal,
         keyboard: keyboard::keyboard(facts, &config.keyboard),
         timezone: timezone::timezone(facts, &config.timezone),
-        rootfs: rootfs(config, vm, keep.value),
+        rootfs: keep::rootfs(config, vm, keep.value),
         keep,
         shares: vm.shares.clone(),
         workdir: vm.workdir.clone(),
@@ -148,49 +150,6 @@ pub fn plan(facts: &HostFacts, config: &Config, guest: Arch, vm: &WantedVm) -> R
 /// Only Linux has a server for it.
 pub fn can_share(os: Os, folder: &Path) -> Result<(), PlanError> {
     if os == Os::Linux { Ok(()) } else { Err(PlanError::Share { folder: folder.to_owned(), os }) }
-}
-
-/// A system stays with the image that it was made from.
-fn keep(config: &Config, vm: &WantedVm) -> Result<Choice<Keep>, PlanError> {
-    if vm.is_ephemeral {
-        return Ok(Choice::explicit(Keep::Nothing, &"set by --ephemeral"));
-    }
-    let (setting, rootfs) = (&config.keep, &config.rootfs);
-    let other = vm
-        .system
-        .as_ref()
-        .map(|system| &system.made_from)
-        .filter(|made_from| rootfs.value != Source::Embedded && **made_from != rootfs.value);
-    let obstacle = other.map(|made_from| {
-        let (rootfs, origin) = (&rootfs.value, &rootfs.origin);
-        format!("that of {} was made from {made_from}, not from {rootfs}, set by {origin}", vm.name)
-    });
-    match (setting.value, obstacle) {
-        (KeepChoice::Nothing, _) => Ok(explicit(Keep::Nothing, setting)),
-        (KeepChoice::Home, _) => Ok(explicit(Keep::Home, setting)),
-        (KeepChoice::System, None) => Ok(explicit(Keep::System, setting)),
-        (KeepChoice::System, Some(because)) => {
-            let hint = "use another VM: --name OTHER; or start this one from the image: --keep home";
-            Err(refused("the kept system", setting, &because, hint))
-        }
-        (KeepChoice::Auto, None) if vm.system.is_some() => {
-            Ok(Choice::new(Keep::System, "this VM has kept its system before"))
-        }
-        (KeepChoice::Auto, None) => Ok(Choice::new(Keep::Home, "default")),
-        (KeepChoice::Auto, Some(because)) => {
-            Ok(Choice::new(Keep::Home, format!("the kept system is not used: {because}")))
-        }
-    }
-}
-
-/// A system has a copy of an image of the user's own.
-fn rootfs(config: &Config, vm: &WantedVm, keep: Keep) -> Source {
-    match &vm.system {
-        Some(KeptSystem { made_from: Source::File(_), image }) if keep == Keep::System => {
-            Source::File(image.clone())
-        }
-        _ => config.rootfs.value.clone(),
-    }
 }
 
 /// A terminal that draws with OpenGL takes seconds for each frame where an emulated processor renders it.

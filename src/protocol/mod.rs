@@ -159,6 +159,13 @@ pub struct GitIdentity {
     pub email: String,
 }
 
+/// As git prints it.
+impl fmt::Display for GitIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} <{}>", self.name, self.email)
+    }
+}
+
 /// A folder to mount.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestShare {

@@ -3,7 +3,7 @@
 use super::Switch;
 use crate::model::{ShareAccess, Start, VmSpec};
 use crate::protocol::request::Bytes;
-use crate::protocol::{DOORS, Doors, GitIdentity, GuestShare, share_tag};
+use crate::protocol::{DOORS, Doors, GuestShare, share_tag};
 use std::ffi::OsStr;
 
 /// None if nothing is open.
@@ -14,9 +14,8 @@ pub fn doors(spec: &VmSpec) -> Option<Doors> {
         place: bytes(share.place.as_os_str()),
         is_read_only: share.access == ShareAccess::Read,
     });
-    let git = spec.git.clone().map(|git| GitIdentity { name: git.name, email: git.email });
     let workdir = spec.workdir.as_ref().map(|place| bytes(place.as_os_str()));
-    let doors = Doors { shares: shares.collect(), workdir, git };
+    let doors = Doors { shares: shares.collect(), workdir, git: spec.git.clone() };
     (doors != Doors::default()).then_some(doors)
 }
 

@@ -37,6 +37,8 @@ pub use lock::FileLock;
 pub use os::{HOME, PASSES_DESCRIPTORS, start_writeback};
 pub use process::ProcessId;
 pub use signals::{StopHandle, StopSignal};
+#[cfg(unix)]
+pub use unix::role_command;
 
 #[cfg(all(test, unix))]
 mod texts;

@@ -1,7 +1,7 @@
 //! What Linux and macOS share: folders, permissions, inherited files, signals.
 
 use super::dirs::Dirs;
-use super::process::Exit;
+use super::process::{self, Exit};
 use super::signals::StopSignal;
 use crate::error::Result;
 use directories::ProjectDirs;
@@ -19,7 +19,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// The environment variable with the home folder.
@@ -298,6 +298,20 @@ pub fn leave_terminal(command: &mut Command) {
     };
     // SAFETY: between fork and exec, `leave` makes one system call and allocates nothing.
     unsafe { command.pre_exec(leave) };
+}
+
+/// This program as one of its roles, a hidden command: it ends with the launcher, and has neither its environment, its streams
+/// nor its terminal. To be called on the thread that waits for it.
+///
+/// # Errors
+/// The system does not know this program.
+pub fn role_command(name: &str) -> anyhow::Result<Command> {
+    let mut command = Command::new(process::this_program()?);
+    command.arg(name).env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    leave_terminal(&mut command);
+    ignore_stop_signals(&mut command);
+    process::die_with_launcher(&mut command)?;
+    Ok(command)
 }
 
 #[cfg(test)]

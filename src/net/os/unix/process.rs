@@ -7,14 +7,14 @@ use crate::net::peer::{self, Inherited, Outside};
 use crate::net::policy::Policy;
 use crate::net::resolvers::Resolvers;
 use crate::sys::descriptors::Assigned;
-use crate::sys::process;
+use crate::sys::role_command;
 use anyhow::Context;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// What the peer inherits, under these numbers.
@@ -49,11 +49,7 @@ impl Process {
     pub fn start(sockets: &Sockets<'_>) -> anyhow::Result<Self> {
         let (ours, control) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let mut command = Command::new(process::this_program()?);
-        command.arg("net-peer").env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        process::leave_terminal(&mut command);
-        process::ignore_stop_signals(&mut command);
-        process::die_with_launcher(&mut command)?;
+        let mut command = role_command("net-peer")?;
         let mut assigned = Assigned::default();
         assigned.add(sockets.card, CARD)?;
         assigned.add(&control, CONTROL)?;

@@ -12,14 +12,14 @@ use crate::model::{ShareAccess, SharedFolder};
 use crate::protocol::HostMessage;
 use crate::share::Report;
 use crate::sys::descriptors::Assigned;
-use crate::sys::{process, sockets};
+use crate::sys::{process, role_command, sockets};
 use anyhow::Context;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, Stdio};
 use std::sync::Arc;
 
 /// What a server inherits, under these numbers: where QEMU connects to it, and its connection to the launcher.
@@ -131,15 +131,11 @@ impl Drop for Server {
 }
 
 fn spawn(share: &SharedFolder, listener: &UnixListener, control: &UnixStream) -> anyhow::Result<Child> {
-    let mut command = Command::new(process::this_program()?);
-    command.arg("share-server").env_clear().current_dir(&share.folder);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut command = role_command("share-server")?;
+    command.current_dir(&share.folder).stderr(Stdio::piped());
     if share.access == ShareAccess::Read {
         command.arg("--read-only");
     }
-    process::leave_terminal(&mut command);
-    process::ignore_stop_signals(&mut command);
-    process::die_with_launcher(&mut command)?;
     let mut assigned = Assigned::default();
     assigned.add(listener, LISTENER)?;
     assigned.add(control, CONTROL)?;
